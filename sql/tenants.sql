@@ -1,0 +1,117 @@
+-- Orgs, users, spaces, apps and revoked tokens: their policies and grants, and the two doors that open a request.
+
+-- An org's key is made from its name, so that no unique key spans orgs and every table can be distributed by org_id.
+create or replace function app.org_key(name text) returns uuid
+language sql stable strict parallel safe
+as $$ select substr(encode(sha256(convert_to(name, 'UTF8')), 'hex'), 1, 32)::uuid $$;
+comment on function app.org_key(text) is 'The org_id of an org name: the first 16 bytes of its SHA-256.';
+
+-- The first statement of every transaction of a caller. It only reads, so that it works in a read only one.
+-- Definer: it looks up the user, the denylist and the spaces before there is a context that would show them.
+-- Answers false, and sets nothing, for a user not seen before; raises BRN01 for a revoked token.
+create or replace function app.enter(token_org text, token_sub text, token_jti text, grants text[]) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller_org uuid := app.org_key(token_org);
+  caller_id uuid;
+begin
+  if app.current_user_id() is not null then
+    raise exception 'app.enter() runs once in a transaction';
+  end if;
+
+  if exists (select from brain.revoked_tokens where org_id = caller_org and jti = token_jti) then
+    raise exception 'token revoked' using errcode = 'BRN01';
+  end if;
+
+  select users.id into caller_id
+  from brain.orgs
+  join brain.users using (org_id)
+  where orgs.org_id = caller_org and orgs.name = token_org and users.sub = token_sub;
+  if caller_id is null then
+    return false;
+  end if;
+
+  perform set_config('app.current_org_id', caller_org::text, true),
+          set_config('app.current_user_id', caller_id::text, true),
+          set_config('app.current_sub', token_sub, true),
+          set_config('app.current_spaces', (
+            select coalesce(array_agg(id), '{}')::text
+            from brain.spaces
+            where org_id = caller_org and access_keys && (grants || ('user:' || token_sub))
+          ), true),
+          -- Here rather than on the role or the connection: right behind any pooler, whoever made the role.
+          set_config('TimeZone', 'UTC', true),
+          set_config('statement_timeout', '15s', true),
+          set_config('lock_timeout', '5s', true),
+          set_config('idle_in_transaction_session_timeout', '15s', true);
+  return true;
+end
+$$;
+comment on function app.enter(text, text, text, text[]) is 'Sets the caller of this transaction. Called by the service only.';
+
+-- What a first sight writes: the org, the user, its app and own space, and a space about to be written to at first.
+-- Definer: nothing of this may be written by the service itself. Raises BRN02 for a space the grants do not open.
+create or replace function app.provision(
+  token_org text, token_sub text, grants text[], access_entities text[], app_name text
+) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller_org uuid := app.org_key(token_org);
+  held text[] := grants || ('user:' || token_sub);
+begin
+  if exists (select from unnest(access_entities) as wanted where not app.access_keys(wanted) && held) then
+    raise exception 'space not granted' using errcode = 'BRN02';
+  end if;
+
+  insert into brain.orgs (org_id, name) values (caller_org, token_org) on conflict do nothing;
+  if not exists (select from brain.orgs where org_id = caller_org and name = token_org) then
+    raise exception 'two org names with one key';
+  end if;
+  insert into brain.users (org_id, sub) values (caller_org, token_sub) on conflict do nothing;
+  insert into brain.spaces (org_id, access_entity)
+  select caller_org, wanted from unnest(access_entities || ('user:' || token_sub)) as wanted
+  on conflict do nothing;
+  insert into brain.apps (org_id, owner_id, name)
+  select caller_org, users.id, app_name from brain.users where org_id = caller_org and sub = token_sub
+  on conflict do nothing;
+end
+$$;
+comment on function app.provision(text, text, text[], text[], text) is
+  'Makes the org, user, app and spaces of a caller. Called by the service only.';
+
+alter table brain.orgs enable row level security;
+drop policy if exists own_org on brain.orgs;
+create policy own_org on brain.orgs for select to brain_app
+  using (org_id = (select app.current_org_id()));
+
+alter table brain.users enable row level security;
+drop policy if exists own_user on brain.users;
+create policy own_user on brain.users for select to brain_app
+  using (org_id = (select app.current_org_id()) and id = (select app.current_user_id()));
+
+alter table brain.spaces enable row level security;
+drop policy if exists within_spaces on brain.spaces;
+create policy within_spaces on brain.spaces for select to brain_app
+  using (org_id = (select app.current_org_id()) and id = any ((select app.current_spaces())::int[]));
+
+-- Read by app.enter() alone.
+alter table brain.revoked_tokens enable row level security;
+drop policy if exists nobody on brain.revoked_tokens;
+create policy nobody on brain.revoked_tokens to brain_app
+  using (org_id = (select app.current_org_id()) and false);
+
+alter table brain.apps enable row level security;
+drop policy if exists own_apps on brain.apps;
+create policy own_apps on brain.apps for select to brain_app
+  using (org_id = (select app.current_org_id()) and owner_id = (select app.current_user_id()));
+
+revoke all on brain.orgs, brain.users, brain.spaces, brain.revoked_tokens, brain.apps from public, brain_app;
+grant select on brain.orgs, brain.users, brain.spaces, brain.apps to brain_app;
+
+revoke all on function app.org_key(text), app.enter(text, text, text, text[]), app.provision(text, text, text[], text[], text)
+  from public, brain_app;
+grant execute on function app.enter(text, text, text, text[]), app.provision(text, text, text[], text[], text) to brain_app;

@@ -1,0 +1,60 @@
+import { Elysia } from "elysia";
+import { tokenRoutes } from "./auth/routes.ts";
+import { ROUTE_NEEDS } from "./auth/scopes.ts";
+import type { TokenSettings } from "./auth/tokens.ts";
+import type { Database } from "./db.ts";
+import { answers } from "./http/answers.ts";
+import { door } from "./http/door.ts";
+import { healthRoutes } from "./http/health.ts";
+import { openapiRoutes } from "./http/openapi.ts";
+import type { Log } from "./log.ts";
+import { mcpRoutes } from "./mcp/http.ts";
+import { startMcpServer } from "./mcp/server.ts";
+import { memoryRoutes } from "./memories/routes.ts";
+import { searchRoutes } from "./search/routes.ts";
+
+export interface AppSettings extends TokenSettings {
+  /** File name of the newest migration of this release. */
+  readonly newest_migration: string;
+}
+
+export type App = Awaited<ReturnType<typeof createApp>>;
+
+/** The whole application, in reading order. Nothing is opened here and nothing runs before the first request. */
+export async function createApp(settings: AppSettings, database: Database, log: Log) {
+  const transport = await startMcpServer(log);
+  const routes: RegisteredRoute[] = [];
+  const app = new Elysia({
+    normalize: false, // or unknown fields would be dropped in silence
+    precompile: true, // or a bad schema would show at the first request only
+    // Else the router looks for the path after the eleventh character of the URL: with a short Host, inside the path.
+    handler: { standardHostname: false },
+  })
+    .use(answers(log, (path) => allowedMethods(routes, path)))
+    .use(door(settings, database))
+    .use(healthRoutes(database, settings.newest_migration))
+    .use(openapiRoutes(routes))
+    .use(memoryRoutes)
+    .use(searchRoutes)
+    .use(tokenRoutes)
+    .use(mcpRoutes(transport));
+
+  for (const { method, path, hooks } of app.routes) routes.push({ method, path, hooks });
+  for (const { method, path } of routes)
+    if (!ROUTE_NEEDS[`${method} ${path}`]) throw new Error(`the route ${method} ${path} has no line in ROUTE_NEEDS`);
+  return Object.assign(app, { registered: routes as readonly RegisteredRoute[] });
+}
+
+/** A route as it was registered. */
+export interface RegisteredRoute {
+  method: string;
+  path: string;
+  hooks: object;
+}
+
+/** The methods a path takes, for 405; none where there is no such path. */
+function allowedMethods(routes: readonly RegisteredRoute[], path: string): string[] {
+  const found = routes.filter((route) => new RegExp(`^${route.path.replace(/:\w+/g, "[^/]+")}/?$`).test(path));
+  const methods = new Set(found.map((route) => route.method));
+  return methods.has("GET") ? [...methods, "HEAD"] : [...methods];
+}

@@ -1,0 +1,20 @@
+import { t } from "elysia";
+import { defineTool } from "../mcp/tool.ts";
+import { WhoAmI, whoAmI } from "./service.ts";
+
+export const identityTools = [
+  defineTool({
+    name: "whoami",
+    title: "Who am I",
+    description:
+      "Call it to learn which spaces you may read and write, or why something was refused. Gives your user, org, " +
+      "scopes and granted spaces.",
+    effect: "reads",
+    input: t.Object({}, { additionalProperties: false }),
+    output: WhoAmI,
+    run: (caller) => whoAmI(caller),
+    text: ({ user, org, scopes, grants }) =>
+      `User ${JSON.stringify(user)} of org ${JSON.stringify(org)}; scopes: ${JSON.stringify(scopes.join(" "))}; ` +
+      `spaces: ${JSON.stringify(grants.join(" "))}`,
+  }),
+];

@@ -1,0 +1,46 @@
+#!/usr/bin/env bun
+import { Command, CommanderError } from "commander";
+import { ConfigError } from "../config.ts";
+import { EXIT, Refusal } from "../refusal.ts";
+import { VERSION } from "../version.ts";
+import { addDb } from "./db.ts";
+import { addEnv } from "./env.ts";
+import { addMigrate } from "./migrate.ts";
+import { addServe } from "./serve.ts";
+import { addToken } from "./token.ts";
+import { addUp } from "./up.ts";
+
+const program = new Command("brain")
+  .description("Long-term memory for teams of developers and their coding assistants.")
+  .version(VERSION)
+  .exitOverride()
+  .showHelpAfterError("(--help lists what there is)")
+  .addHelpText(
+    "after",
+    `\nExit codes: 0 done, ${Object.entries(EXIT)
+      .map(([name, code]) => `${code} ${name.replaceAll("_", " ")}`)
+      .join(", ")}.`,
+  );
+
+for (const add of [addUp, addServe, addToken, addMigrate, addEnv, addDb]) add(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
+
+/** Says what went wrong, in one sentence where it is a known way to fail, and gives the exit code. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage; // it has said what
+  if (error instanceof ConfigError) {
+    console.error(error.message);
+    return EXIT.bad_config;
+  }
+  if (error instanceof Refusal) {
+    console.error(error.message);
+    return EXIT[error.exit];
+  }
+  console.error(error instanceof Error ? error.message : String(error));
+  return EXIT.failed;
+}

@@ -1,0 +1,59 @@
+import { join } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { loadConfig } from "../config.ts";
+import { openEmbedded } from "../embedded/database.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+
+/** What each word means to graphile-migrate. `reset` starts over on purpose, so it says --erase itself. */
+const ACTIONS: Record<string, string[]> = {
+  watch: ["watch"],
+  commit: ["commit"],
+  uncommit: ["uncommit"],
+  reset: ["reset", "--erase"],
+  status: ["status"],
+};
+
+export function addDb(program: Command) {
+  program
+    .command("db")
+    .description(
+      "for developers of this project: run graphile-migrate on the embedded database, or on OWNER_DATABASE_URL",
+    )
+    .argument("<action>", Object.keys(ACTIONS).join(", "), action)
+    .argument("[options...]", "handed on, such as --message 'what it does'")
+    .allowUnknownOption()
+    .addHelpText(
+      "after",
+      "\nExits with graphile-migrate's own code; for status 1 means pending, 2 a current.sql in work, 3 both.",
+    )
+    .action(async (args: string[], options: string[]) => {
+      const { owner_database_url, data_dir } = loadConfig();
+      if (owner_database_url) return graphileMigrate([...args, ...options], {});
+      const { server, ...urls } = await openEmbedded(data_dir, console.error);
+      try {
+        await graphileMigrate([...args, ...options], {
+          OWNER_DATABASE_URL: urls.owner_database_url,
+          SHADOW_DATABASE_URL: `${urls.owner_database_url}_shadow`,
+          ROOT_DATABASE_URL: urls.root_database_url,
+        });
+      } finally {
+        await server.stop();
+      }
+    });
+}
+
+function action(word: string): string[] {
+  const args = ACTIONS[word];
+  if (!args) throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}.`);
+  return args;
+}
+
+async function graphileMigrate(args: string[], env: Record<string, string>) {
+  const tool = Bun.spawn([process.execPath, "--bun", "node_modules/.bin/graphile-migrate", ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ["inherit", "inherit", "inherit"],
+  });
+  process.exitCode = await tool.exited;
+}

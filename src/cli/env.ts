@@ -1,0 +1,22 @@
+import type { Command } from "commander";
+import { loadConfig } from "../config.ts";
+import { openEmbedded } from "../embedded/database.ts";
+import { Refusal } from "../refusal.ts";
+
+export function addEnv(program: Command) {
+  program
+    .command("env")
+    .description("print the variables graphile-migrate and psql need, for the embedded database of a running `up`")
+    .addHelpText("after", '\nUse it as: eval "$(bun brain env)". The output holds passwords.')
+    .action(async () => {
+      const { data_dir } = loadConfig();
+      const { server, ...urls } = await openEmbedded(data_dir, console.error);
+      if (server.is_ours) {
+        await server.stop();
+        throw new Refusal("database_unreachable", "The embedded database is not running; start it with `bun run up`.");
+      }
+      console.log(`export OWNER_DATABASE_URL='${urls.owner_database_url}'
+export SHADOW_DATABASE_URL='${urls.owner_database_url}_shadow'
+export ROOT_DATABASE_URL='${urls.root_database_url}'`);
+    });
+}

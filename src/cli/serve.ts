@@ -1,0 +1,22 @@
+import type { Command } from "commander";
+import { ConfigError, loadConfig } from "../config.ts";
+import { createLog } from "../log.ts";
+import { startService } from "../main.ts";
+import { untilStopped } from "./signals.ts";
+
+export function addServe(program: Command) {
+  program
+    .command("serve")
+    .description("serve in production: no embedded database, no install, no migration")
+    .addHelpText("after", "\nNeeds DATABASE_URL and JWT_SECRET_KEY.")
+    .action(async () => {
+      const config = loadConfig();
+      if (!config.database_url || !config.jwt_secret)
+        throw new ConfigError("serve needs DATABASE_URL and JWT_SECRET_KEY.");
+      const log = createLog(config.log_level);
+      const service = await startService(config, config.database_url, config.jwt_secret, log);
+      log("info", "listening", { url: service.url });
+      await untilStopped();
+      await service.stop();
+    });
+}

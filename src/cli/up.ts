@@ -1,0 +1,74 @@
+import type { Command } from "commander";
+import { SCOPES_IN_USE } from "../auth/scopes.ts";
+import { mintToken } from "../auth/tokens.ts";
+import { type Config, loadConfig } from "../config.ts";
+import { openEmbedded } from "../embedded/database.ts";
+import { createLog } from "../log.ts";
+import { type Service, startService } from "../main.ts";
+import { migrateDatabase } from "../ops/migrate.ts";
+import { Refusal } from "../refusal.ts";
+import { untilStopped } from "./signals.ts";
+
+export function addUp(program: Command) {
+  program
+    .command("up")
+    .description("start everything on this machine: the embedded PostgreSQL, its schema, the service")
+    .addHelpText("after", "\nWith DATABASE_URL set nothing is embedded. Ctrl-C stops what was started.")
+    .action(up);
+}
+
+async function up() {
+  const config = loadConfig();
+  const log = createLog(config.log_level);
+
+  if (config.database_url && config.jwt_secret) {
+    if (config.owner_database_url) await migrateDatabase(config.owner_database_url);
+    const service = await startService(config, config.database_url, config.jwt_secret, log);
+    await greet(config, service, config.jwt_secret);
+    await untilStopped();
+    return service.stop();
+  }
+
+  const { server, database_url, owner_database_url } = await openEmbedded(config.data_dir, console.log);
+  if (!server.is_ours)
+    throw new Refusal(
+      "data_dir_held",
+      `Coding Brain already runs on ${config.data_dir}; stop it, or set BRAIN_DATA_DIR.`,
+    );
+  try {
+    await migrateDatabase(owner_database_url);
+    const jwt_secret = config.jwt_secret ?? server.secrets.jwt_secret;
+    const service = await startService(config, database_url, jwt_secret, log);
+    await greet(config, service, jwt_secret);
+    await untilStopped();
+    await service.stop();
+  } finally {
+    await server.stop();
+  }
+}
+
+const TOKEN_DAYS = 365;
+
+/** What one needs next: where it is, how an assistant connects, and one call that stores something. */
+async function greet(config: Config, { url }: Service, jwt_secret: string) {
+  const days = Math.min(TOKEN_DAYS, Math.floor(config.jwt_max_lifetime_seconds / 86_400)) || 1;
+  const { token } = await mintToken(
+    { ...config, jwt_secret },
+    { org: "local", sub: "local", scopes: SCOPES_IN_USE, days },
+  );
+  const authorization = `Bearer ${token}`;
+  const mcp = {
+    mcpServers: { "coding-brain": { type: "http", url: `${url}/mcp`, headers: { Authorization: authorization } } },
+  };
+  console.log(`Coding Brain listens on ${url}
+
+An MCP client connects with (the token is for the user local of the org local, for ${days} days):
+
+${JSON.stringify(mcp, null, 2)}
+
+Store a first memory:
+
+curl -s ${url}/api/v1/memories -H 'Authorization: ${authorization}' -H 'Content-Type: application/json' -d '{"content": "We deploy on Thursdays.", "category": "convention"}'
+
+Ctrl-C stops it.`);
+}

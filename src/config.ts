@@ -1,0 +1,73 @@
+import { resolve } from "node:path";
+
+/** What the environment says, checked once. The only file that reads it. */
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  /** The service's connection; absent means the embedded server. */
+  readonly database_url: string | undefined;
+  /** The migrating owner's connection; absent means the embedded server's. */
+  readonly owner_database_url: string | undefined;
+  /** Absolute path of the embedded data and the generated secrets. */
+  readonly data_dir: string;
+  /** Absent in embedded mode until the generated one is read. */
+  readonly jwt_secret: string | undefined;
+  readonly jwt_issuer: string;
+  readonly jwt_audience: string;
+  readonly jwt_max_lifetime_seconds: number;
+  readonly log_level: LogLevel;
+}
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A variable with a value that cannot be used. The message names the variable and never repeats a secret. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** Reads the environment. Throws ConfigError for the first unusable variable. An empty variable counts as absent. */
+export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
+  const text = (name: string) => env[name]?.trim() || undefined;
+
+  const integer = (name: string, fallback: number, min: number, max: number) => {
+    const value = text(name);
+    if (value === undefined) return fallback;
+    if (!/^\d+$/.test(value) || Number(value) < min || Number(value) > max)
+      throw new ConfigError(`${name} must be a whole number from ${min} to ${max}.`);
+    return Number(value);
+  };
+
+  const postgresUrl = (name: string) => {
+    const value = text(name);
+    if (value === undefined) return undefined;
+    if (!/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value))
+      throw new ConfigError(`${name} must be a URL like postgres://user:password@host:5432/database.`);
+    return value;
+  };
+
+  const secret = text("JWT_SECRET_KEY");
+  if (secret !== undefined && secret.length < 32)
+    throw new ConfigError("JWT_SECRET_KEY must have at least 32 characters.");
+
+  const database_url = postgresUrl("DATABASE_URL");
+  if (database_url !== undefined && secret === undefined)
+    throw new ConfigError("JWT_SECRET_KEY is required where DATABASE_URL is set.");
+
+  const log_level = text("LOG_LEVEL") ?? "info";
+  if (!LOG_LEVELS.some((level) => level === log_level))
+    throw new ConfigError(`LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}.`);
+
+  return Object.freeze({
+    host: text("HOST") ?? "127.0.0.1",
+    port: integer("PORT", 8765, 0, 65535),
+    database_url,
+    owner_database_url: postgresUrl("OWNER_DATABASE_URL"),
+    data_dir: resolve(text("BRAIN_DATA_DIR") ?? ".brain"),
+    jwt_secret: secret,
+    jwt_issuer: text("JWT_ISSUER") ?? "https://codingbrain.local",
+    jwt_audience: text("JWT_AUDIENCE") ?? "https://api.codingbrain.local",
+    jwt_max_lifetime_seconds: integer("JWT_MAX_LIFETIME_SECONDS", 31_536_000, 60, 315_360_000),
+    log_level: log_level as LogLevel,
+  });
+}

@@ -1,0 +1,153 @@
+import postgres from "postgres";
+import type { Identity } from "./auth/tokens.ts";
+
+/** A transaction that a caller opened: what it can see and write is decided by the policies in sql/. */
+export type Tx = postgres.TransactionSql<{ timestamptz: string }>;
+
+/** One signed-in user, able to ask the database things as themselves and in no other way. */
+export interface Caller extends Identity {
+  /** The client this request came through: `rest`, `claude-code`, … */
+  readonly app: string;
+  /** Runs the work in a read only transaction. */
+  read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * Runs the work in a transaction; it commits when the work ends and leaves nothing behind when it throws.
+   * The work runs again from its start after `NotProvisioned`, so it must not act outside the transaction.
+   */
+  write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+}
+
+export interface Database {
+  callerFor(identity: Identity, app: string): Caller;
+  /** File name of the newest migration the database has; null while it has none. */
+  schemaState(): Promise<string | null>;
+  /** What is wrong with the role this connection got, as sentences. Empty: it may serve. */
+  roleFaults(): Promise<string[]>;
+  /** Waits up to 5 seconds for running queries, then closes every connection. */
+  close(): Promise<void>;
+}
+
+/** Thrown inside a transaction that met a user, an app or a space the database has not seen; `Caller` makes them and starts over. */
+export class NotProvisioned extends Error {
+  override readonly name = "NotProvisioned";
+  constructor(readonly access_entities: readonly string[] = []) {
+    super("not provisioned");
+  }
+}
+
+const POOL_SIZE = 10;
+const CONNECT_TIMEOUT_SECONDS = 5;
+
+/** Opens a pool as the service's role. Connects at the first query. `prepare: false` suits a pooler in transaction mode. */
+export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = {}): Database {
+  // Every statement goes through sql.begin: a bare one may be pipelined into another caller's BEGIN (postgres.js 3.4.9).
+  const sql = postgres(url, {
+    max,
+    prepare,
+    connect_timeout: CONNECT_TIMEOUT_SECONDS,
+    onnotice: () => {},
+    types: {
+      // RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC.
+      timestamptz: {
+        to: 1184,
+        from: [1184],
+        serialize: (instant: string) => instant,
+        parse: (text: string) => text.replace(" ", "T").replace(/\+00$/, "Z"),
+      },
+    },
+  });
+
+  const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>): Promise<T> =>
+    // postgres.js types the result as an unwrapped array of promises; it is what the work gave.
+    (await sql.begin(mode, work)) as T;
+
+  return {
+    callerFor(identity, app) {
+      const { org, sub, jti, grants } = identity;
+
+      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
+        begin(mode, async (tx) => {
+          const [{ entered } = { entered: false }] = await tx<{ entered: boolean }[]>`
+            select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}) as entered`;
+          if (!entered) throw new NotProvisioned();
+          return work(tx);
+        });
+
+      const provision = (access_entities: readonly string[]) =>
+        begin("", async (tx) => {
+          await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
+        });
+
+      // A new user in a new space is met twice: first the user, then the space.
+      const provisioned = async <T>(mode: string, work: (tx: Tx) => Promise<T>, tries = 2): Promise<T> => {
+        try {
+          return await within(mode, work);
+        } catch (error) {
+          if (!(error instanceof NotProvisioned) || tries === 0) throw error;
+          await provision(error.access_entities);
+          return provisioned(mode, work, tries - 1);
+        }
+      };
+
+      return {
+        ...identity,
+        app,
+        read: (work) => provisioned("read only", work),
+        write: (work) => provisioned("", work),
+      };
+    },
+
+    schemaState: () =>
+      begin("read only", async (tx) => {
+        const [row] = await tx<{ newest: string | null }[]>`select app.schema_state() as newest`;
+        return row?.newest ?? null;
+      }),
+
+    roleFaults: () =>
+      begin("read only", async (tx) => {
+        const [role] = await tx<RoleFacts[]>`
+          select current_user as name,
+                 bool_or(rolsuper) as is_superuser,
+                 bool_or(rolbypassrls) as bypasses_row_security,
+                 bool_or(rolcreaterole or rolcreatedb or rolreplication) as may_administer,
+                 bool_or(rolname = 'brain_app') as is_member,
+                 exists (
+                   select from pg_namespace
+                   where pg_has_role(nspowner, 'member') and nspname in ('brain', 'app', 'ops', 'graphile_migrate')
+                   union all
+                   select from pg_class
+                   where pg_has_role(relowner, 'member') and relnamespace = to_regnamespace('brain')
+                   union all
+                   select from pg_database where pg_has_role(datdba, 'member') and datname = current_database()
+                 ) as owns_something,
+                 current_setting('server_encoding') as encoding
+          from pg_roles
+          where pg_has_role(oid, 'member')`;
+        return role ? faultsOf(role) : ["The role of DATABASE_URL is unknown to the server."];
+      }),
+
+    close: () => sql.end({ timeout: 5 }),
+  };
+}
+
+interface RoleFacts {
+  name: string;
+  is_superuser: boolean;
+  bypasses_row_security: boolean;
+  may_administer: boolean;
+  is_member: boolean;
+  owns_something: boolean;
+  encoding: string;
+}
+
+function faultsOf(role: RoleFacts): string[] {
+  // A superuser is a member of every role; the other faults would follow from that one.
+  if (role.is_superuser) return [`The role ${role.name} is a superuser, or may become one.`];
+  return [
+    role.bypasses_row_security && `The role ${role.name} bypasses row-level security, or may become one that does.`,
+    role.may_administer && `The role ${role.name} may create roles or databases, or replicate.`,
+    role.owns_something && `The role ${role.name} owns the database, a schema or a table, or may become its owner.`,
+    !role.is_member && `The role ${role.name} is not a member of brain_app.`,
+    role.encoding !== "UTF8" && `The database is encoded in ${role.encoding}; it must be UTF8.`,
+  ].filter((fault) => fault !== false);
+}

@@ -1,0 +1,32 @@
+import { prepareDatabase } from "../ops/roles.ts";
+import { type EmbeddedServer, SUPERUSER, startServer } from "./server.ts";
+
+const DATABASE = "coding_brain";
+const OWNER = "brain_owner";
+const SERVICE = "brain_service";
+
+/** The database of the embedded mode: where the service, its owner and the server's administrator connect. */
+export interface EmbeddedDatabase {
+  readonly server: EmbeddedServer;
+  readonly database_url: string;
+  readonly owner_database_url: string;
+  readonly root_database_url: string;
+}
+
+/** Starts or joins the embedded server of a data directory and makes its roles and database. Throws what those throw. */
+export async function openEmbedded(data_dir: string, say?: (line: string) => void): Promise<EmbeddedDatabase> {
+  const server = await startServer(data_dir, say && { say });
+  const { superuser_password, owner_password, service_password } = server.secrets;
+  const root_database_url = server.url(SUPERUSER, superuser_password, "postgres");
+  if (server.is_ours)
+    await prepareDatabase(root_database_url, DATABASE, {
+      owner: { name: OWNER, password: owner_password },
+      service: { name: SERVICE, password: service_password },
+    });
+  return {
+    server,
+    database_url: server.url(SERVICE, service_password, DATABASE),
+    owner_database_url: server.url(OWNER, owner_password, DATABASE),
+    root_database_url,
+  };
+}

@@ -1,0 +1,243 @@
+import { type SpawnOptions, spawn, spawnSync } from "node:child_process";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { binariesIn } from "./binaries.ts";
+import { tryLock } from "./lock.ts";
+import { placeFor, type ServerUser } from "./place.ts";
+import { loadSecrets, type Secrets } from "./secrets.ts";
+
+/** A running embedded PostgreSQL. */
+export interface EmbeddedServer {
+  readonly secrets: Secrets;
+  /** URL of a database of this server for a role. */
+  url(role: string, password: string, database: string): string;
+  /** False where another process of ours runs the server and this one only uses it. */
+  readonly is_ours: boolean;
+  /** Stops the server, if it is ours, once every connection has been cut and everything answered is on disk. */
+  stop(): Promise<void>;
+}
+
+export const SUPERUSER = "brain_superuser";
+
+interface Options {
+  /** One line for the person at the terminal. */
+  say?: (line: string) => void;
+  /** False only for data nobody will miss: tests. */
+  fsync?: boolean;
+}
+
+/**
+ * Starts the PostgreSQL of a data directory, or joins it where it runs: after `kill -9` of the process that started it
+ * as after a start by another process of ours. Throws with one sentence where that cannot be.
+ */
+export async function startServer(
+  data_dir: string,
+  { say = () => {}, fsync = true }: Options = {},
+): Promise<EmbeddedServer> {
+  const { place, user } = placeFor(data_dir, say);
+  const lock = tryLock(join(data_dir, "lock"));
+  const secrets = loadSecrets(data_dir);
+  const cluster: Cluster = {
+    folder: join(place, "postgres"),
+    log: join(place, "postgres.log"),
+    fsync,
+    ...(user && { user }),
+  };
+
+  const running = lock ? await runningServer(cluster) : await serverOfAnother(cluster);
+  if (!running && !lock) throw new Error(`Another process uses ${data_dir} and its database is not running.`);
+  if (!running) {
+    const { initdb, postgres } = binariesIn(place);
+    if (!existsSync(cluster.folder)) createCluster(cluster, initdb, secrets.superuser_password);
+    clearRemains(cluster);
+    await startIn(cluster, postgres);
+  }
+  const { port } = readPidFile(cluster) ?? {};
+  if (!port) throw new Error("The embedded PostgreSQL went away while it was starting.");
+
+  return {
+    secrets,
+    url: (role, password, database) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`,
+    is_ours: lock !== null,
+    async stop() {
+      if (!lock) return;
+      await stopIn(cluster);
+      lock.release();
+    },
+  };
+}
+
+interface Cluster {
+  folder: string;
+  log: string;
+  fsync: boolean;
+  user?: ServerUser;
+}
+
+/** No variable of the user's reaches the server: PG*, LD_LIBRARY_PATH, an unknown locale or time zone. */
+const spawnOptions = ({ user }: Cluster): SpawnOptions => ({
+  cwd: "/",
+  env: { PATH: process.env.PATH ?? "/usr/bin:/bin", LC_ALL: "C", TZ: "UTC", HOME: "/" },
+  ...user,
+});
+
+/** Made under another name and moved when whole, so that a start that is killed leaves nothing half made. */
+function createCluster(cluster: Cluster, initdb: string, password: string) {
+  const unfinished = `${cluster.folder}.unfinished`;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { mode: 0o700 });
+  const password_file = join(unfinished, "password");
+  writeFileSync(password_file, password, { mode: 0o600 });
+  if (cluster.user) for (const path of [unfinished, password_file]) chownSync(path, cluster.user.uid, cluster.user.gid);
+
+  const made = spawnSync(
+    initdb,
+    [
+      `--pgdata=${join(unfinished, "data")}`,
+      `--username=${SUPERUSER}`,
+      `--pwfile=${password_file}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale-provider=builtin",
+      "--builtin-locale=C.UTF-8",
+      "--locale=C",
+      "--no-instructions",
+      ...(cluster.fsync ? [] : ["--no-sync"]),
+    ],
+    { ...spawnOptions(cluster), encoding: "utf8" },
+  );
+  if (made.status !== 0) throw new Error(`initdb failed: ${made.error?.message ?? made.stderr.trim()}`);
+  renameSync(join(unfinished, "data"), cluster.folder);
+  rmSync(unfinished, { recursive: true });
+}
+
+const TRIES = 5;
+
+/** Starts the server on a free port, apart from our process group: Ctrl-C is ours to handle, in order. */
+async function startIn(cluster: Cluster, postgres: string, tries = TRIES): Promise<void> {
+  const log = openSync(cluster.log, "a", 0o600);
+  const settings = [
+    "listen_addresses=127.0.0.1",
+    `port=${freePort()}`,
+    "unix_socket_directories=",
+    "lc_messages=C",
+    "max_connections=100",
+    ...(cluster.fsync ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]),
+  ];
+  const server = spawn(postgres, ["-D", cluster.folder, ...settings.flatMap((setting) => ["-c", setting])], {
+    ...spawnOptions(cluster),
+    detached: true,
+    stdio: ["ignore", log, log],
+  });
+  let ended: string | undefined;
+  server.on("error", (error) => (ended = error.message));
+  server.on("exit", (code) => (ended ??= `exit code ${code}`));
+  closeSync(log);
+  server.unref();
+
+  await until(
+    60,
+    () => ended !== undefined || (readPidFile(cluster)?.pid === server.pid && readPidFile(cluster)?.is_ready),
+  );
+  if (ended === undefined && readPidFile(cluster)?.is_ready) return;
+  if (tries > 1 && /could not bind|could not create any TCP/.test(lastLines(cluster)))
+    return startIn(cluster, postgres, tries - 1);
+  throw new Error(`The embedded PostgreSQL did not start (${ended ?? "not ready after 60 s"}).\n${lastLines(cluster)}`);
+}
+
+const lastLines = ({ log }: Cluster) => readFileSync(log, "utf8").trimEnd().split("\n").slice(-5).join("\n");
+
+/** Fast shutdown. The pid file tells the end: after a join the server is not our child, and may stay a zombie. */
+async function stopIn(cluster: Cluster) {
+  const { pid } = readPidFile(cluster) ?? {};
+  if (!pid) return;
+  signal(pid, "SIGINT");
+  if (!(await until(30, () => !existsSync(join(cluster.folder, "postmaster.pid"))))) signal(pid, "SIGQUIT");
+}
+
+/** The server of this cluster, if it runs; a starting one is waited for. */
+async function runningServer(cluster: Cluster): Promise<boolean> {
+  const { pid } = readPidFile(cluster) ?? {};
+  if (!pid || !serverProcesses(cluster).includes(pid)) return false;
+  return until(60, () => readPidFile(cluster)?.is_ready === true);
+}
+
+/** The server that another process of ours is running or just starting. */
+const serverOfAnother = (cluster: Cluster) => until(20, () => readPidFile(cluster)?.is_ready === true);
+
+/** What a killed server leaves: backends at work that keep its memory in use, and a pid file that may name a stranger. */
+function clearRemains(cluster: Cluster) {
+  for (const pid of serverProcesses(cluster)) signal(pid, "SIGQUIT");
+  const deadline = Date.now() + 10_000;
+  while (serverProcesses(cluster).length > 0 && Date.now() < deadline) Bun.sleepSync(5);
+  rmSync(join(cluster.folder, "postmaster.pid"), { force: true });
+}
+
+/** The processes of this cluster's server: they work in its folder. Elsewhere than on Linux, the one of the pid file. */
+function serverProcesses(cluster: Cluster): number[] {
+  if (process.platform !== "linux") {
+    const { pid } = readPidFile(cluster) ?? {};
+    return pid && signal(pid, 0) ? [pid] : [];
+  }
+  const folder = realpathSync(cluster.folder);
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && linkOf(`/proc/${name}/cwd`) === folder)
+    .filter((name) => /\/postgres( \(deleted\))?$/.test(linkOf(`/proc/${name}/exe`)))
+    .map(Number);
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ""; // gone meanwhile, or another user's
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch {
+    return false; // gone already
+  }
+}
+
+/** Lines 1, 4 and 8 of postmaster.pid: pid, port, status. */
+function readPidFile({ folder }: Cluster): { pid: number; port: number; is_ready: boolean } | undefined {
+  try {
+    const lines = readFileSync(join(folder, "postmaster.pid"), "utf8").split("\n");
+    return { pid: Number(lines[0]), port: Number(lines[3]), is_ready: lines[7]?.trim() === "ready" };
+  } catch {
+    return undefined; // not there
+  }
+}
+
+function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = probe;
+  probe.stop(true);
+  return port;
+}
+
+/** Waits for a condition, looking every 10 ms; false after the seconds. */
+async function until(seconds: number, condition: () => boolean | undefined): Promise<boolean> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!condition()) {
+    if (Date.now() > deadline) return false;
+    await Bun.sleep(10);
+  }
+  return true;
+}

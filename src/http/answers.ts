@@ -1,0 +1,85 @@
+import { Elysia, NotFoundError } from "elysia";
+import { type Log, shortened } from "../log.ts";
+import { notFound, Problem, problemFrom } from "../problem.ts";
+import { callerOf } from "./signed_in.ts";
+
+/** The id a request is found by in the log, and its pattern once it has been routed. */
+const requests = new WeakMap<Request, { id: string; route?: string }>();
+export const requestId = (request: Request) => requests.get(request)?.id ?? "";
+
+/** Remembers the pattern a request was routed to, for the log. */
+export function noteRoute(request: Request, route: string) {
+  const known = requests.get(request);
+  if (known) known.route = route;
+}
+
+/**
+ * Around every answer, errors and unknown paths too: its request id and its line in the log.
+ * `allowed` gives the methods of a path, for 405.
+ */
+export function answers(log: Log, allowed: (path: string) => string[]) {
+  return new Elysia({ name: "answers" })
+    .wrap((handle) => async (request: Request) => {
+      const started = performance.now();
+      const known: { id: string; route?: string } = { id: crypto.randomUUID() };
+      requests.set(request, known);
+      // Elysia types the wrapped function by its own generics; it takes a Request and gives a Response. What it
+      // rejects with has passed by onError (1.4.30: a thrown null, a failed lazy compile).
+      const response = await (handle as unknown as (request: Request) => Promise<Response>)(request).catch(
+        (error: unknown) => problemResponse(request, error, log),
+      );
+      response.headers.set("x-request-id", known.id);
+      response.headers.set("cache-control", response.headers.get("cache-control") ?? "no-store");
+      const caller = callerOf(request);
+      log("info", "request", {
+        request_id: known.id,
+        method: request.method,
+        route: known.route ?? null,
+        status: response.status,
+        ms: Math.round((performance.now() - started) * 10) / 10,
+        user: caller && shortened(caller.sub),
+        org: caller && shortened(caller.org),
+      });
+      return response;
+    })
+    .onError({ as: "global" }, ({ error, request, path }) => {
+      if (!(error instanceof NotFoundError)) return problemResponse(request, error, log);
+      const methods = allowed(path);
+      if (methods.length === 0) return problemResponse(request, notFound("route"), log);
+      const allow = { allow: methods.join(", ") };
+      if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: allow });
+      return problemResponse(
+        request,
+        new Problem("METHOD_NOT_ALLOWED", "This path does not take that method.", { headers: allow }),
+        log,
+      );
+    });
+}
+
+/** Prints a problem for HTTP. Returned as a Response: Elysia's own status() from onError forgets its status (1.4.30). */
+function problemResponse(request: Request, error: unknown, log: Log): Response {
+  const problem = problemFrom(error);
+  const request_id = requestId(request);
+  logProblem(log, problem, request_id);
+  const realm = new URL(request.url).pathname.startsWith("/mcp") ? "mcp" : "api";
+  return Response.json(problem.toBody(request_id), {
+    status: problem.status,
+    headers: {
+      "content-type": "application/problem+json",
+      ...(problem.status === 401 && { "www-authenticate": `Bearer realm="${realm}"` }),
+      ...problem.extras.headers,
+    },
+  });
+}
+
+/** Our own failures with their cause, the caller's by their code alone. */
+export function logProblem(log: Log, problem: Problem, request_id: string) {
+  if (problem.status < 500) return log("debug", "problem", { request_id, code: problem.code });
+  const { cause } = problem;
+  log("error", "problem", {
+    request_id,
+    code: problem.code,
+    cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : typeof cause,
+    stack: cause instanceof Error ? cause.stack : undefined,
+  });
+}

@@ -1,0 +1,60 @@
+import { Elysia } from "elysia";
+import { ROUTE_NEEDS, requireScopes } from "../auth/scopes.ts";
+import { type TokenSettings, tokenVerifier } from "../auth/tokens.ts";
+import type { Database } from "../db.ts";
+import { Problem } from "../problem.ts";
+import { noteRoute } from "./answers.ts";
+import { checkJson, checkQuery, readJson } from "./json_body.ts";
+import { callerOf, signIn } from "./signed_in.ts";
+
+/**
+ * The order every request is judged in: its token (401), its scope (403), its body and query (400, 413, 415, 422).
+ * Elysia parses a body before `derive`, and unknown routes never get there (1.4.30), so the token is checked in
+ * onRequest and the scope in onParse, again in onTransform for requests that are not parsed.
+ */
+export function door(settings: TokenSettings, database: Database) {
+  const identify = tokenVerifier(settings);
+
+  return new Elysia({ name: "door" })
+    .onRequest(async ({ request }) => {
+      const path = new URL(request.url).pathname;
+      if (!needsToken(path) || request.method === "OPTIONS") return;
+      const identity = await identify(request.headers.get("authorization"));
+      signIn(request, database.callerFor(identity, appOf(path, request.headers.get("user-agent"))));
+    })
+    .onParse({ as: "global" }, async ({ request, route }) => {
+      checkScope(request, route);
+      if (route === "/mcp") return null; // read in mcp/http.ts, which answers its failures as JSON-RPC
+      const body = await readJson(request);
+      checkJson(body);
+      return body;
+    })
+    .onTransform({ as: "global" }, ({ request, route }) => {
+      checkScope(request, route);
+      checkQuery(request.url);
+    });
+}
+
+/** Known or not, every path here is 401 without a token. Public routes lie elsewhere. */
+const needsToken = (path: string) => /^\/(api|mcp)(\/|$)/.test(path);
+
+function checkScope(request: Request, route: string) {
+  noteRoute(request, route);
+  const method = request.method === "HEAD" ? "GET" : request.method;
+  const needs = ROUTE_NEEDS[`${method} ${route}`];
+  if (needs === "public") return;
+  const caller = callerOf(request);
+  if (!caller) throw new Problem("MISSING_AUTH", "Send a token: Authorization: Bearer <token>.");
+  if (!needs) throw new Error(`${method} ${route} has no line in ROUTE_NEEDS`);
+  requireScopes(caller.scopes, needs);
+}
+
+/** Names of HTTP libraries say nothing about the client that uses them. */
+const LIBRARIES = /^(node|bun|deno|undici|axios|got|python-httpx|python-requests|aiohttp|go-http-client|curl|mozilla)$/;
+
+/** The app a request came through: `rest`, or for MCP the product its User-Agent names, `mcp` where it names none. */
+function appOf(path: string, user_agent: string | null): string {
+  if (!path.startsWith("/mcp")) return "rest";
+  const [product = ""] = (user_agent ?? "").toLowerCase().split(/[\s/]/, 1);
+  return /^[a-z0-9._-]{1,64}$/.test(product) && !LIBRARIES.test(product) ? product : "mcp";
+}

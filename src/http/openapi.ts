@@ -1,0 +1,104 @@
+import { Elysia, t } from "elysia";
+import type { RegisteredRoute } from "../app.ts";
+import { ROUTE_NEEDS } from "../auth/scopes.ts";
+import { PROBLEM_CODES } from "../problem.ts";
+import { VERSION } from "../version.ts";
+
+/** The part of a route's hooks that is told. */
+interface Described {
+  body?: object;
+  query?: Properties;
+  params?: Properties;
+  response?: Record<string, object>;
+  detail?: { summary?: string; tags?: string[] };
+}
+
+interface Properties {
+  properties: Record<string, { description?: string }>;
+  required?: string[];
+}
+
+/** Serves the document of the routes at /openapi.json; made at the first request, from the schemas that validate. */
+export function openapiRoutes(routes: readonly RegisteredRoute[]) {
+  let document: string | undefined;
+  return new Elysia({ name: "openapi", normalize: false }).get(
+    "/openapi.json",
+    () => {
+      document ??= JSON.stringify(openapiOf(routes));
+      return new Response(document, { headers: { "content-type": "application/json" } });
+    },
+    { detail: { summary: "This document", tags: ["operations"] } },
+  );
+}
+
+function openapiOf(routes: readonly RegisteredRoute[]) {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const { method, path, hooks } of routes) {
+    const name = path.replace(/:(\w+)/g, "{$1}");
+    paths[name] = { ...paths[name], [method.toLowerCase()]: operationOf(`${method} ${path}`, hooks as Described) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Coding Brain",
+      version: VERSION,
+      description: "Long-term memory for teams of developers and their assistants.",
+    },
+    paths,
+    components: {
+      securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
+      schemas: { Problem },
+    },
+  };
+}
+
+function operationOf(route: string, { body, query, params, response = {}, detail = {} }: Described) {
+  const needs = ROUTE_NEEDS[route];
+  const scopes = needs === "public" || !needs?.length ? "" : `Needs the scope ${needs.join(" and ")}.`;
+  const answers = Object.entries(response).map(([status, schema]) => [
+    status,
+    answerOf("Done.", "application/json", schema),
+  ]);
+  return {
+    ...detail,
+    operationId: route
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, "_")
+      .replace(/_$/, ""),
+    ...(scopes && { description: scopes }),
+    ...(needs === "public" ? { security: [] } : { security: [{ bearer: [] }] }),
+    parameters: [...parametersIn("path", params), ...parametersIn("query", query)],
+    ...(body && { requestBody: { required: true, content: { "application/json": { schema: body } } } }),
+    responses: {
+      ...(answers.length === 0 && { [route.startsWith("DELETE") ? "204" : "200"]: { description: "Done." } }),
+      ...Object.fromEntries(answers),
+      default: answerOf("A problem.", "application/problem+json", { $ref: "#/components/schemas/Problem" }),
+    },
+  };
+}
+
+const answerOf = (description: string, type: string, schema: object) => ({
+  description,
+  content: { [type]: { schema } },
+});
+
+const parametersIn = (where: "path" | "query", schema?: Properties) =>
+  Object.entries(schema?.properties ?? {}).map(([name, { description, ...rest }]) => ({
+    name,
+    in: where,
+    required: where === "path" || (schema?.required ?? []).includes(name),
+    ...(description && { description }),
+    schema: rest,
+  }));
+
+const Problem = t.Object({
+  type: t.String(),
+  title: t.String(),
+  status: t.Number(),
+  code: t.String({ enum: PROBLEM_CODES }),
+  detail: t.String(),
+  request_id: t.String(),
+  errors: t.Optional(t.Array(t.Object({ at: t.String(), message: t.String() }))),
+  options: t.Optional(t.Array(t.String())),
+  hint: t.Optional(t.String()),
+});

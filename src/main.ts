@@ -1,0 +1,68 @@
+import { createApp } from "./app.ts";
+import type { Config } from "./config.ts";
+import { openDatabase } from "./db.ts";
+import type { Log } from "./log.ts";
+import { newestMigration } from "./ops/migrate.ts";
+import { Refusal } from "./refusal.ts";
+
+/** Bun's own limit answers without our headers and body, so it lies above ours (http/json_body.ts). */
+const MAX_REQUEST_BYTES = 67_108_864;
+const IDLE_TIMEOUT_SECONDS = 30;
+const DRAIN_SECONDS = 10;
+
+export interface Service {
+  /** Where it listens, without a trailing slash. */
+  readonly url: string;
+  /** Takes no more requests, lets the running ones end for up to 10 seconds, closes the database. */
+  stop(): Promise<void>;
+}
+
+/** Checks the role, listens, serves. Throws a Refusal where it must not or cannot. */
+export async function startService(
+  config: Config,
+  database_url: string,
+  jwt_secret: string,
+  log: Log,
+): Promise<Service> {
+  const database = openDatabase(database_url);
+  try {
+    const faults = await database.roleFaults().catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Refusal("database_unreachable", `The database of DATABASE_URL does not answer: ${reason}.`, error);
+    });
+    if (faults.length > 0)
+      throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
+
+    const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log);
+    const server = listen(config, app.fetch);
+    const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+    return {
+      url: `http://${host}:${server.port}`,
+      async stop() {
+        await Promise.race([server.stop(), Bun.sleep(DRAIN_SECONDS * 1000)]);
+        await server.stop(true);
+        await database.close();
+      },
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** Our own Bun.serve rather than app.listen, so that tests through app.handle take the same way. */
+function listen({ host, port }: Config, fetch: (request: Request) => Response | Promise<Response>) {
+  try {
+    return Bun.serve({
+      hostname: host,
+      port,
+      fetch: (request) => fetch(request),
+      idleTimeout: IDLE_TIMEOUT_SECONDS,
+      maxRequestBodySize: MAX_REQUEST_BYTES,
+    });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EADDRINUSE")
+      throw new Refusal("port_taken", `Port ${port} of ${host} is taken; set PORT to another.`, error);
+    throw error;
+  }
+}

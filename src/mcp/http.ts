@@ -1,0 +1,89 @@
+import type { RequestId } from "@modelcontextprotocol/sdk/types.js";
+import { Elysia } from "elysia";
+import { requestId } from "../http/answers.ts";
+import { readJson } from "../http/json_body.ts";
+import { signedIn } from "../http/signed_in.ts";
+import { malformed, Problem, problemFrom } from "../problem.ts";
+import { type CallContext, PROTOCOL_VERSIONS } from "./server.ts";
+import { type Call, INVALID_REQUEST, PARSE_ERROR, rpcError, type SharedTransport } from "./transport.ts";
+
+const MAX_BATCH = 20;
+/** From this revision on a body is one message. */
+const NO_BATCHES_FROM = "2025-06-18";
+
+/**
+ * Streamable HTTP without sessions: every POST stands alone and is answered as JSON. Nothing needs `initialize` first.
+ * Scopes are judged per tool, so the route itself needs only a valid token.
+ */
+export function mcpRoutes(transport: SharedTransport<CallContext>) {
+  return new Elysia({ name: "mcp", normalize: false })
+    .use(signedIn)
+    .post("/mcp", ({ request, caller }) => answer(transport, request, { caller, request_id: requestId(request) }), {
+      parse: "none",
+      detail: { summary: "MCP, Streamable HTTP without sessions", tags: ["mcp"] },
+    });
+}
+
+async function answer(transport: SharedTransport<CallContext>, request: Request, context: CallContext) {
+  const { request_id } = context;
+  const refuse = (problem: Problem, code = INVALID_REQUEST) =>
+    Response.json(rpcError(null, code, problem.toBody(request_id)), { status: problem.status });
+
+  const version = request.headers.get("mcp-protocol-version");
+  if (version !== null && !PROTOCOL_VERSIONS.includes(version))
+    return refuse(malformed(`MCP-Protocol-Version must be one of ${PROTOCOL_VERSIONS.join(", ")}.`));
+  if (!/application\/(json|\*)|text\/event-stream|\*\/\*/i.test(request.headers.get("accept") ?? "*/*"))
+    return refuse(new Problem("NOT_ACCEPTABLE", "The answer is application/json."));
+
+  let body: unknown;
+  try {
+    body = await readJson(request);
+  } catch (error) {
+    return refuse(problemFrom(error), PARSE_ERROR);
+  }
+
+  if (!Array.isArray(body)) {
+    const message = classify(body);
+    if (message.kind === "call") {
+      const answered = await transport.call(message.call, context, request.signal);
+      if (context.refusal) throw context.refusal;
+      return answered ? Response.json(answered) : new Response(null, { status: 499 });
+    }
+    return message.kind === "note" ? new Response(null, { status: 202 }) : refuse(NOT_A_MESSAGE);
+  }
+
+  if (body.length === 0 || body.length > MAX_BATCH || (version !== null && version >= NO_BATCHES_FROM))
+    return refuse(malformed(`A batch has 1 to ${MAX_BATCH} messages, in revisions before ${NO_BATCHES_FROM}.`));
+  const answers = await Promise.all(
+    body.map(classify).map(async (message) => {
+      if (message.kind === "call") return transport.call(message.call, context, request.signal);
+      if (message.kind === "bad") return rpcError(message.id, INVALID_REQUEST, NOT_A_MESSAGE.toBody(request_id));
+      return undefined;
+    }),
+  );
+  if (context.refusal) throw context.refusal;
+  const given = answers.filter((one) => one !== undefined);
+  return given.length > 0 ? Response.json(given) : new Response(null, { status: 202 });
+}
+
+const NOT_A_MESSAGE = malformed("That is not a JSON-RPC 2.0 message.");
+
+type Message = { kind: "call"; call: Call } | { kind: "note" } | { kind: "bad"; id: RequestId | null };
+
+/** A request to answer, a notification or response to take note of (202), or neither. */
+function classify(value: unknown): Message {
+  const id = isRecord(value) && isId(value.id) ? value.id : null;
+  const bad: Message = { kind: "bad", id };
+  if (!isRecord(value) || value.jsonrpc !== "2.0") return bad;
+  const { method, params } = value;
+  if (method === undefined) return id !== null && ("result" in value || "error" in value) ? { kind: "note" } : bad;
+  if (typeof method !== "string" || (params !== undefined && !isRecord(params))) return bad;
+  if (!("id" in value)) return { kind: "note" };
+  if (id === null) return bad;
+  return { kind: "call", call: { jsonrpc: "2.0", id, method, ...(params && { params }) } };
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isId = (value: unknown): value is RequestId => typeof value === "string" || Number.isSafeInteger(value);

@@ -1,0 +1,67 @@
+import type { Static, TSchema } from "elysia";
+import { TOOL_NEEDS } from "../auth/scopes.ts";
+import type { Caller } from "../db.ts";
+import { parse } from "../schema.ts";
+
+/** What a tool does to what is stored; its four annotations follow from it, so that none can be forgotten. */
+type Effect = "reads" | "adds" | "changes" | "deletes";
+
+const ANNOTATIONS = {
+  reads: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  adds: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
+  changes: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  deletes: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+} as const satisfies Record<Effect, object>;
+
+interface ToolDefinition<I extends TSchema, O extends TSchema> {
+  name: string;
+  title: string;
+  /** Two sentences to a colleague: when to call it, what comes back. */
+  description: string;
+  effect: Effect;
+  input: I;
+  output: O;
+  run(caller: Caller, input: Static<I>): Promise<Static<O>>;
+  /** A short rendering for clients that show text only. Stored text appears in it quoted, as data. */
+  text(output: Static<O>): string;
+}
+
+/** A tool as the registry holds it, its schemas' types erased. */
+export interface Tool {
+  readonly name: string;
+  /** What tools/list prints. */
+  readonly listed: object;
+  /** Checks the arguments and runs it. Throws a Problem. */
+  call(caller: Caller, args: unknown): Promise<{ output: object; text: string }>;
+}
+
+export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefinition<I, O>): Tool {
+  const { name, title, description, effect, input, output } = tool;
+  if (!TOOL_NEEDS[name]) throw new Error(`the tool ${name} has no line in TOOL_NEEDS`);
+  return {
+    name,
+    listed: {
+      name,
+      title,
+      description,
+      inputSchema: input,
+      outputSchema: output,
+      annotations: { title, ...ANNOTATIONS[effect] },
+    },
+    async call(caller, args) {
+      const answer = await tool.run(caller, parse(input, withoutNulls(args)));
+      return { output: answer as object, text: tool.text(answer) };
+    },
+  };
+}
+
+/** Models send null for a parameter they leave out. Metadata is the caller's own JSON and keeps its nulls. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, inner]) => inner !== null)
+      .map(([key, inner]) => [key, key === "metadata" ? inner : withoutNulls(inner)]),
+  );
+}

@@ -1,0 +1,51 @@
+import { isSpaceName } from "../auth/grants.ts";
+import { type FieldError, invalidInput } from "../problem.ts";
+import { MAX_CONTENT_BYTES, type MemoryChanges, type NewMemory } from "./schema.ts";
+
+const MAX_METADATA_BYTES = 16_384;
+
+/**
+ * An input as the columns it sets: text trimmed, tags as one object, null as the field's empty value, absent left out.
+ * `at` leads to the memory within the input (`memories.3.`). Throws INVALID_INPUT for what a schema cannot say.
+ */
+export function columnsFrom(input: MemoryChanges, at = "") {
+  const { content, entities, evidence, tags, code_refs, metadata, ...rest } = input;
+  const errors = faultsIn(input);
+  if (errors.length > 0) throw invalidInput(errors.map((error) => ({ ...error, at: at + error.at })));
+  return withoutAbsent({
+    ...rest,
+    content: content?.trim(),
+    entities: orEmpty(entities, []),
+    evidence: orEmpty(evidence, []),
+    tags: Array.isArray(tags) ? Object.fromEntries(tags.map((key) => [key, true])) : orEmpty(tags, {}),
+    code_refs: orEmpty(code_refs, []),
+    metadata: orEmpty(metadata, {}),
+  });
+}
+
+/** `entity` is `entities` with one name. Throws INVALID_INPUT where both are given. */
+export function withEntities({ entity, ...memory }: NewMemory, at = ""): MemoryChanges {
+  if (entity === undefined) return memory;
+  if (memory.entities) throw invalidInput([{ at: `${at}entity`, message: "goes without entities" }]);
+  return { ...memory, entities: [entity] };
+}
+
+function faultsIn({ content, access_entity, code_refs, metadata }: MemoryChanges): FieldError[] {
+  const errors: FieldError[] = [];
+  const bytes = Buffer.byteLength(content?.trim() ?? "-");
+  if (bytes === 0 || bytes > MAX_CONTENT_BYTES)
+    errors.push({ at: "content", message: `must have 1 to ${MAX_CONTENT_BYTES} bytes of UTF-8 after trimming` });
+  if (metadata && Buffer.byteLength(JSON.stringify(metadata)) > MAX_METADATA_BYTES)
+    errors.push({ at: "metadata", message: `must have at most ${MAX_METADATA_BYTES} bytes as JSON` });
+  if (access_entity !== undefined && access_entity !== "auto" && !isSpaceName(access_entity))
+    errors.push({ at: "access_entity", message: "must be auto, user:<sub>, or team:, project: or org: with a path" });
+  for (const [index, { line_start, line_end }] of (code_refs ?? []).entries())
+    if (line_end !== undefined && (line_start === undefined || line_end < line_start))
+      errors.push({ at: `code_refs.${index}.line_end`, message: "must not be before line_start" });
+  return errors;
+}
+
+const orEmpty = <T>(value: T | null | undefined, empty: T) => (value === null ? empty : value);
+
+const withoutAbsent = <T extends object>(fields: T) =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;

@@ -1,0 +1,202 @@
+import { type Static, t } from "elysia";
+import { SPACE_PREFIXES } from "../auth/grants.ts";
+import { Id, Instant, nullable, oneOf, Page, Size } from "../schema.ts";
+
+export const CATEGORIES = [
+  "decision",
+  "convention",
+  "architecture",
+  "dependency",
+  "workflow",
+  "testing",
+  "security",
+  "performance",
+  "runbook",
+  "glossary",
+  "note",
+] as const;
+export const STATES = ["active", "paused", "archived", "deleted"] as const;
+export const READABLE_STATES = ["active", "paused", "archived"] as const;
+
+/** Content is counted in bytes of UTF-8; a schema can only count characters, the service does the rest. */
+export const MAX_CONTENT_BYTES = 65_536;
+
+const Content = t.String({ minLength: 1, maxLength: MAX_CONTENT_BYTES, description: "The text, up to 65536 bytes." });
+const Category = oneOf(CATEGORIES, { description: "Default note." });
+const AccessEntity = t.String({
+  minLength: 1,
+  maxLength: 512,
+  description: "Space: user:<sub> (default), team:…, project:…, org:…, or auto for the one shared space.",
+});
+const ArtifactType = oneOf(["repo", "service", "module", "component", "api", "db", "infra", "file"]);
+const ArtifactRef = t.String({ minLength: 1, maxLength: 1024, description: "Which artifact, e.g. a path." });
+const Name = t.String({ minLength: 1, maxLength: 256 });
+const Entities = t.Array(Name, { maxItems: 32, description: "What it is about." });
+const Thread = t.String({ minLength: 1, maxLength: 256, description: "Conversation or pull request it came from." });
+const Evidence = t.Array(t.String({ minLength: 1, maxLength: 2048 }), {
+  maxItems: 32,
+  description: "Links, commits, ADR numbers.",
+});
+const TagKey = t.String({ minLength: 1, maxLength: 128 });
+const TagValue = t.Union([t.String({ maxLength: 1024 }), t.Number(), t.Boolean()]);
+const TagObject = t.Record(TagKey, TagValue, { maxProperties: 64 });
+const Tags = t.Union([TagObject, t.Array(TagKey, { maxItems: 64 })], {
+  description: "Keys to values; a list means true for each.",
+});
+const Line = t.Number({ minimum: 1, maximum: 2_147_483_647, multipleOf: 1 });
+const CodeRef = t.Object(
+  {
+    path: t.String({ minLength: 1, maxLength: 1024 }),
+    repo: t.Optional(t.String({ minLength: 1, maxLength: 512 })),
+    symbol: t.Optional(t.String({ minLength: 1, maxLength: 512 })),
+    line_start: t.Optional(Line),
+    line_end: t.Optional(Line),
+    commit: t.Optional(t.String({ minLength: 1, maxLength: 128 })),
+    content_hash: t.Optional(t.String({ minLength: 1, maxLength: 256 })),
+  },
+  { additionalProperties: false },
+);
+const CodeRefs = t.Array(CodeRef, { maxItems: 32, description: "Places in code." });
+const Source = oneOf(["user", "inference", "import"], { description: "Default user." });
+const Metadata = t.Record(t.String(), t.Unknown(), { description: "Any other JSON object, up to 16384 bytes." });
+
+/** The fields of a memory that a caller writes, by the names every door uses. */
+export const fields = {
+  content: Content,
+  category: Category,
+  access_entity: AccessEntity,
+  artifact_type: ArtifactType,
+  artifact_ref: ArtifactRef,
+  entities: Entities,
+  entity: Name,
+  thread: Thread,
+  evidence: Evidence,
+  tags: Tags,
+  code_refs: CodeRefs,
+  source: Source,
+  metadata: Metadata,
+};
+
+const closed = { additionalProperties: false } as const;
+
+export const NewMemory = t.Object(
+  {
+    content: fields.content,
+    category: t.Optional(fields.category),
+    access_entity: t.Optional(fields.access_entity),
+    artifact_type: t.Optional(fields.artifact_type),
+    artifact_ref: t.Optional(fields.artifact_ref),
+    entities: t.Optional(fields.entities),
+    entity: t.Optional(fields.entity),
+    thread: t.Optional(fields.thread),
+    evidence: t.Optional(fields.evidence),
+    tags: t.Optional(fields.tags),
+    code_refs: t.Optional(fields.code_refs),
+    source: t.Optional(fields.source),
+    metadata: t.Optional(fields.metadata),
+  },
+  closed,
+);
+export type NewMemory = Static<typeof NewMemory>;
+
+export const MAX_BATCH = 100;
+export const NewMemories = t.Object({ memories: t.Array(NewMemory, { minItems: 1, maxItems: MAX_BATCH }) }, closed);
+
+/** What a change may set; null clears a field that may be empty. */
+export const MemoryChanges = t.Object(
+  {
+    content: t.Optional(fields.content),
+    category: t.Optional(fields.category),
+    access_entity: t.Optional(fields.access_entity),
+    artifact_type: t.Optional(nullable(fields.artifact_type)),
+    artifact_ref: t.Optional(nullable(fields.artifact_ref)),
+    entities: t.Optional(nullable(fields.entities)),
+    thread: t.Optional(nullable(fields.thread)),
+    evidence: t.Optional(nullable(fields.evidence)),
+    tags: t.Optional(nullable(fields.tags)),
+    code_refs: t.Optional(nullable(fields.code_refs)),
+    source: t.Optional(fields.source),
+    metadata: t.Optional(nullable(fields.metadata)),
+  },
+  { ...closed, minProperties: 1 },
+);
+export type MemoryChanges = Static<typeof MemoryChanges>;
+
+/** The fields a caller can empty. */
+export const CLEARABLE = [
+  "artifact_type",
+  "artifact_ref",
+  "entities",
+  "thread",
+  "evidence",
+  "tags",
+  "code_refs",
+  "metadata",
+] as const;
+
+export const Memory = t.Object(
+  {
+    id: Id,
+    content: t.String(),
+    category: Category,
+    access_entity: t.String(),
+    scope: oneOf(SPACE_PREFIXES, { description: "Who the space is for; follows from access_entity." }),
+    artifact_type: nullable(ArtifactType),
+    artifact_ref: nullable(t.String()),
+    entities: t.Array(t.String()),
+    thread: nullable(t.String()),
+    evidence: t.Array(t.String()),
+    tags: TagObject,
+    code_refs: CodeRefs,
+    source: Source,
+    metadata: Metadata,
+    state: oneOf(STATES),
+    revision: t.Number(),
+    owner: t.String({ description: "The sub of the user who wrote it." }),
+    app: t.String({ description: "The client it came through." }),
+    app_id: t.String({ format: "uuid" }),
+    created_at: Instant,
+    updated_at: Instant,
+    archived_at: nullable(Instant),
+    deleted_at: nullable(Instant),
+  },
+  closed,
+);
+export type Memory = Static<typeof Memory>;
+
+export const MemoryIds = t.Object(
+  { memory_ids: t.Array(Id, { minItems: 1, maxItems: 1000, description: "Up to 1000 ids." }) },
+  closed,
+);
+export const Deleted = t.Object({ deleted: t.Number(), skipped: t.Number() }, closed);
+export type Deleted = Static<typeof Deleted>;
+
+const SearchText = t.String({ minLength: 1, maxLength: 1024, description: 'Words, "phrases" and -excluded words.' });
+
+export const ListQuery = t.Object(
+  {
+    state: t.Optional(oneOf(READABLE_STATES, { description: "Default active." })),
+    category: t.Optional(oneOf(CATEGORIES)),
+    access_entity: t.Optional(AccessEntity),
+    search_query: t.Optional(SearchText),
+    page: t.Optional(Page),
+    size: t.Optional(Size),
+    cursor: t.Optional(t.String({ minLength: 1, maxLength: 256, description: "next_cursor of the page before." })),
+  },
+  closed,
+);
+export type ListQuery = Static<typeof ListQuery>;
+
+export const MemoryPage = t.Object(
+  {
+    items: t.Array(Memory),
+    total: nullable(t.Number({ description: "Exact to 10000; null with a cursor." })),
+    total_is: nullable(oneOf(["exact", "at_least"])),
+    page: nullable(t.Number()),
+    size: t.Number(),
+    pages: nullable(t.Number()),
+    next_cursor: nullable(t.String()),
+  },
+  closed,
+);
+export type MemoryPage = Static<typeof MemoryPage>;

@@ -1,0 +1,161 @@
+import { ParseError, ValidationError } from "elysia";
+import { fieldErrors, type SchemaError } from "./schema.ts";
+
+/** Every failure a caller can see: its HTTP status and its short name. `docs/errors.md` lists the same codes. */
+const CATALOGUE = {
+  MISSING_AUTH: [401, "Authentication required"],
+  EMPTY_TOKEN: [401, "Empty token"],
+  INVALID_AUTH_FORMAT: [401, "Unusable Authorization header"],
+  INVALID_TOKEN: [401, "Invalid token"],
+  TOKEN_EXPIRED: [401, "Token expired"],
+  INVALID_CLAIMS: [401, "Invalid claims"],
+  INVALID_IAT: [401, "Token issued in the future"],
+  TOKEN_REVOKED: [401, "Token revoked"],
+  INSUFFICIENT_SCOPE: [403, "Missing scope"],
+  FORBIDDEN_ACCESS_ENTITY: [403, "Space not granted"],
+  APP_PAUSED: [403, "App paused"],
+  FORBIDDEN_ORIGIN: [403, "Origin not allowed"],
+  METHOD_NOT_ALLOWED: [405, "Method not allowed"],
+  NOT_ACCEPTABLE: [406, "Not acceptable"],
+  UNSUPPORTED_MEDIA_TYPE: [415, "Unsupported media type"],
+  NOT_FOUND: [404, "Not found"],
+  MALFORMED: [400, "Malformed request"],
+  ACCESS_ENTITY_AMBIGUOUS: [400, "Space ambiguous"],
+  CONFLICT: [409, "Conflict"],
+  TOO_LARGE: [413, "Too large"],
+  INVALID_INPUT: [422, "Invalid input"],
+  INTERNAL: [500, "Internal error"],
+  UNAVAILABLE: [503, "Unavailable"],
+} as const satisfies Record<string, readonly [status: number, title: string]>;
+
+export type ProblemCode = keyof typeof CATALOGUE;
+export const PROBLEM_CODES = Object.keys(CATALOGUE) as ProblemCode[];
+
+/** One thing wrong with an input: where (`memories.3.content`) and what, in our words, never the value itself. */
+export interface FieldError {
+  at: string;
+  message: string;
+}
+
+interface ProblemExtras {
+  /** What to do next, for a person or a model. */
+  hint?: string;
+  errors?: FieldError[];
+  options?: string[];
+  headers?: Record<string, string>;
+  /** Logged, never printed. */
+  cause?: unknown;
+}
+
+/** A failure as the caller sees it (RFC 9457). Thrown from anywhere, printed in two places: HTTP and MCP. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+  readonly status: number;
+  readonly title: string;
+  readonly extras: ProblemExtras;
+
+  constructor(
+    readonly code: ProblemCode,
+    readonly detail: string,
+    extras: ProblemExtras = {},
+  ) {
+    super(`${code}: ${detail}`, { cause: extras.cause });
+    [this.status, this.title] = CATALOGUE[code];
+    this.extras = extras;
+  }
+
+  /** The body both doors print. */
+  toBody(request_id: string) {
+    const { errors, options, hint } = this.extras;
+    return {
+      type: `urn:coding-brain:problem:${this.code.toLowerCase().replaceAll("_", "-")}`,
+      title: this.title,
+      status: this.status,
+      code: this.code,
+      detail: this.detail,
+      request_id,
+      ...(errors && { errors }),
+      ...(options && { options }),
+      ...(hint && { hint }),
+    };
+  }
+}
+
+export type ProblemBody = ReturnType<Problem["toBody"]>;
+
+export const notFound = (what: string) => new Problem("NOT_FOUND", `There is no such ${what}.`);
+
+export const invalidInput = (errors: FieldError[], cause?: unknown) =>
+  new Problem("INVALID_INPUT", "The input does not fit.", { errors, cause });
+
+export const malformed = (detail: string, cause?: unknown) => new Problem("MALFORMED", detail, { cause });
+
+export const tooLarge = (detail: string) => new Problem("TOO_LARGE", detail);
+
+export const insufficientScope = (scopes: readonly string[]) =>
+  new Problem("INSUFFICIENT_SCOPE", `This needs a token with the scope ${scopes.join(" and ")}.`, {
+    hint: "Ask for a token with that scope; `GET /api/v1/tokens/me` and the tool `whoami` show the present ones.",
+  });
+
+export const spaceNotGranted = () =>
+  new Problem("FORBIDDEN_ACCESS_ENTITY", "The token does not grant that space.", {
+    hint: "Leave out access_entity to write to your own space; `whoami` lists the granted ones.",
+  });
+
+export const unavailable = (detail: string, cause?: unknown) =>
+  new Problem("UNAVAILABLE", detail, { headers: { "retry-after": "1" }, cause });
+
+const internal = (cause: unknown) =>
+  new Problem("INTERNAL", "Something went wrong on our side. The request id finds it in the log.", { cause });
+
+/** What the database's own checks mean to a caller, by constraint name. */
+const CONSTRAINTS: Record<string, FieldError> = {
+  memories_content_check: { at: "content", message: "must have 1 to 65536 bytes of UTF-8 after trimming" },
+  memories_metadata_check: { at: "metadata", message: "must have at most 16384 bytes as JSON" },
+};
+
+/** SQLSTATEs our own functions in `sql/` raise. */
+const TOKEN_REVOKED = "BRN01";
+const SPACE_NOT_GRANTED = "BRN02";
+
+interface DatabaseError {
+  code: string;
+  constraint_name?: string;
+}
+
+const isDatabaseError = (error: unknown): error is DatabaseError =>
+  error instanceof Error && "code" in error && typeof error.code === "string";
+
+/** Turns anything thrown into a Problem. The only place that knows SQLSTATEs and the framework's error classes. */
+export function problemFrom(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof Error && error.cause instanceof Problem) return error.cause;
+  if (error instanceof ValidationError) return fromValidation(error);
+  if (error instanceof ParseError) return malformed("The request body is not readable.", error);
+  if (isDatabaseError(error)) return fromDatabase(error);
+  return internal(error);
+}
+
+function fromValidation(error: ValidationError): Problem {
+  // An answer of ours that breaks its own schema is our bug, not the caller's.
+  if (error.type === "response") return internal(error);
+  return invalidInput(fieldErrors(error.all as Iterable<SchemaError>), error);
+}
+
+function fromDatabase(error: DatabaseError): Problem {
+  const { code, constraint_name } = error;
+  if (code === TOKEN_REVOKED) return new Problem("TOKEN_REVOKED", "This token has been revoked.", { cause: error });
+  if (code === SPACE_NOT_GRANTED) return spaceNotGranted();
+  if (code === "23514" && constraint_name && CONSTRAINTS[constraint_name])
+    return invalidInput([CONSTRAINTS[constraint_name]], error);
+  if (code === "23505") return new Problem("CONFLICT", "That already exists.", { cause: error });
+  if (code === "54000" || code.startsWith("22"))
+    return invalidInput([{ at: "", message: "holds a value the database cannot store" }], error);
+  if (code === "57014" || code === "55P03")
+    return unavailable("The database took too long; nothing was changed.", error);
+  if (code === "40001" || code === "40P01") return unavailable("Another write got in the way; try again.", error);
+  // 08 connection, 53 out of disk, memory or connections, 57P shutting down; the rest are the driver's and the socket's own.
+  if (/^(08|53|57P)|^(CONNECT|ECONN|ENOTFOUND|EHOSTUNREACH|EPIPE|ETIMEDOUT)/.test(code))
+    return unavailable("The database cannot be reached just now; nothing was changed.", error);
+  return internal(error);
+}

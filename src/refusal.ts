@@ -1,0 +1,22 @@
+/** How a command ends, as scripts see it. `docs/operations.md` lists the same numbers. */
+export const EXIT = {
+  failed: 1,
+  usage: 2,
+  bad_config: 3,
+  database_unreachable: 4,
+  role_refused: 5,
+  port_taken: 6,
+  data_dir_held: 7,
+} as const;
+
+/** A command that cannot go on: one sentence for the person at the terminal, one code for the script. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  constructor(
+    readonly exit: keyof typeof EXIT,
+    message: string,
+    cause?: unknown,
+  ) {
+    super(message, { cause });
+  }
+}

@@ -1,0 +1,60 @@
+import { getSchemaValidator, type Static, type TSchema, t } from "elysia";
+import { type FieldError, invalidInput } from "./problem.ts";
+
+/** What several features' schemas share, and the one way to check a value that does not come through a route. */
+
+export const Id = t.String({ format: "uuid", description: "Id of a memory." });
+export const Instant = t.String({ format: "date-time", description: "RFC 3339, UTC, microseconds." });
+export const Page = t.Number({ minimum: 1, maximum: 1_000_000, multipleOf: 1, description: "From 1; default 1." });
+export const Size = t.Number({ minimum: 1, maximum: 100, multipleOf: 1, description: "Rows a page; default 20." });
+
+export const nullable = <S extends TSchema>(schema: S) => t.Union([schema, t.Null()]);
+
+/** A closed set of words. Prints as `enum`, without the default t.UnionEnum would apply to absent fields. */
+export function oneOf<const W extends readonly [string, ...string[]]>(
+  words: W,
+  options: { description?: string } = {},
+) {
+  const { default: _, ...schema } = t.UnionEnum([...words], options);
+  return schema as unknown as TSchema & { static: W[number] };
+}
+
+const MAX_ERRORS = 20;
+
+/** One error of TypeBox, as far as we tell it. Its `value` is what the caller sent and stays out of every answer. */
+export interface SchemaError {
+  path: string;
+  message: string;
+  schema: TSchema;
+}
+
+/** Where and what, each place once, in our words; at most 20. */
+export function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
+  const errors = new Map<string, FieldError>();
+  for (const { path, message, schema } of found) {
+    const at = path.slice(1).replaceAll("/", ".").slice(0, 256);
+    if (!errors.has(at)) errors.set(at, { at, message: wordsFor(message, schema) });
+    if (errors.size === MAX_ERRORS) break;
+  }
+  return [...errors.values()];
+}
+
+function wordsFor(message: string, schema: TSchema): string {
+  if (message === "Expected required property") return "is required";
+  if (message === "Unexpected property") return "is not known here";
+  if (Array.isArray(schema.enum)) return `must be one of ${schema.enum.join(", ")}`;
+  return message.charAt(0).toLowerCase() + message.slice(1);
+}
+
+const validators = new WeakMap<TSchema, ReturnType<typeof getSchemaValidator>>();
+
+/** The value as the schema's type. Nothing is coerced or filled in. Throws INVALID_INPUT with the places. */
+export function parse<S extends TSchema>(schema: S, value: unknown): Static<S> {
+  let validator = validators.get(schema);
+  if (!validator) {
+    validator = getSchemaValidator(schema, { normalize: false });
+    validators.set(schema, validator);
+  }
+  if (!validator.Check(value)) throw invalidInput(fieldErrors(validator.Errors(value) as Iterable<SchemaError>));
+  return value as Static<S>;
+}

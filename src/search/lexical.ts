@@ -1,0 +1,37 @@
+import type { Tx } from "../db.ts";
+
+/** What a query asks for: words rank, phrases and exclusions bind. */
+export interface ParsedQuery {
+  words: string;
+  phrases: string[];
+  excluded: string[];
+}
+
+/** What a hit must be, as lists of allowed values; null allows any. */
+export interface HitFilter {
+  states: string[];
+  categories: string[] | null;
+  access_entities: string[] | null;
+}
+
+/** Splits a query into "phrases", -excluded words and -"excluded phrases", and the words that rank. */
+export function parseQuery(query: string): ParsedQuery {
+  const parsed: ParsedQuery = { words: "", phrases: [], excluded: [] };
+  const words: string[] = [];
+  for (const [, minus, phrase, word = ""] of query.matchAll(/(-?)"([^"]*)"|(\S+)/g)) {
+    if (phrase !== undefined && minus === "-") parsed.excluded.push(phrase);
+    else if (phrase !== undefined) parsed.phrases.push(phrase);
+    else if (/^-[^\s-]/.test(word)) parsed.excluded.push(word.slice(1));
+    else words.push(word);
+  }
+  parsed.words = [...words, ...parsed.phrases].join(" ");
+  return parsed;
+}
+
+/** The ids and scores of what the caller sees that matches, best first, as a query to join the rows to. */
+export function lexicalHits(tx: Tx, query: string, { states, categories, access_entities }: HitFilter, limit: number) {
+  const { words, phrases, excluded } = parseQuery(query);
+  return tx`
+    select id, score
+    from app.search_lexical(${words}, ${phrases}, ${excluded}, ${states}, ${categories}, ${access_entities}, ${limit})`;
+}
