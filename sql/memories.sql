@@ -23,7 +23,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   new.revision := old.revision + 1;
-  new.updated_at := now();
+  -- The clock, not now(): after waiting for another's change the transaction's start may lie before that one.
+  new.updated_at := greatest(clock_timestamp(), old.updated_at + interval '1 microsecond');
   new.archived_at := case when new.state = 'archived' then coalesce(old.archived_at, now()) end;
   new.deleted_at := case when new.state = 'deleted' then coalesce(old.deleted_at, now()) end;
   return new;

@@ -12,6 +12,7 @@ create or replace function app.search_lexical(
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
+set enable_bitmapscan = on -- app.enter() sets it off; a GIN index has no other way
 as $$
 #variable_conflict use_column
 declare

@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import type { Identity } from "./auth/tokens.ts";
+import { connectionLost, Problem, unavailable } from "./problem.ts";
 
 /** A transaction that a caller opened: what it can see and write is decided by the policies in sql/. */
 export type Tx = postgres.TransactionSql<{ timestamptz: string }>;
@@ -57,9 +58,14 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
     },
   });
 
-  const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>): Promise<T> =>
-    // postgres.js types the result as an unwrapped array of promises; it is what the work gave.
-    (await sql.begin(mode, work)) as T;
+  const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>): Promise<T> => {
+    try {
+      // postgres.js types the result as an unwrapped array of promises; it is what the work gave.
+      return (await sql.begin(mode, work)) as T;
+    } catch (error) {
+      throw fromDriver(error);
+    }
+  };
 
   return {
     callerFor(identity, app) {
@@ -112,22 +118,33 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
                  bool_or(rolcreaterole or rolcreatedb or rolreplication) as may_administer,
                  bool_or(rolname = 'brain_app') as is_member,
                  exists (
-                   select from pg_namespace
-                   where pg_has_role(nspowner, 'member') and nspname in ('brain', 'app', 'ops', 'graphile_migrate')
-                   union all
-                   select from pg_class
-                   where pg_has_role(relowner, 'member') and relnamespace = to_regnamespace('brain')
-                   union all
-                   select from pg_database where pg_has_role(datdba, 'member') and datname = current_database()
+                   select from pg_shdepend
+                   where deptype = 'o' and pg_has_role(refobjid, 'member')
+                     and (dbid = here.oid or classid = 'pg_database'::regclass and objid = here.oid)
                  ) as owns_something,
                  current_setting('server_encoding') as encoding
           from pg_roles
-          where pg_has_role(oid, 'member')`;
+          join pg_database as here on datname = current_database()
+          where pg_has_role(pg_roles.oid, 'member')
+          group by here.oid`;
         return role ? faultsOf(role) : ["The role of DATABASE_URL is unknown to the server."];
       }),
 
     close: () => sql.end({ timeout: 5 }),
   };
+}
+
+/** The driver's and the socket's own errors; what PostgreSQL and the work throw goes on as it is. */
+function fromDriver(error: unknown): unknown {
+  if (
+    !(error instanceof Error && "code" in error) ||
+    error instanceof Problem ||
+    error instanceof postgres.PostgresError
+  )
+    return error;
+  if (/^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|CONNECT_TIMEOUT)$/.test(String(error.code)))
+    return unavailable("The database cannot be reached just now; nothing was changed.", error);
+  return connectionLost(error);
 }
 
 interface RoleFacts {
@@ -146,7 +163,8 @@ function faultsOf(role: RoleFacts): string[] {
   return [
     role.bypasses_row_security && `The role ${role.name} bypasses row-level security, or may become one that does.`,
     role.may_administer && `The role ${role.name} may create roles or databases, or replicate.`,
-    role.owns_something && `The role ${role.name} owns the database, a schema or a table, or may become its owner.`,
+    role.owns_something &&
+      `The role ${role.name} owns something in the database, or the database, or may become its owner.`,
     !role.is_member && `The role ${role.name} is not a member of brain_app.`,
     role.encoding !== "UTF8" && `The database is encoded in ${role.encoding}; it must be UTF8.`,
   ].filter((fault) => fault !== false);

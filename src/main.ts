@@ -3,7 +3,7 @@ import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
 import type { Log } from "./log.ts";
 import { newestMigration } from "./ops/migrate.ts";
-import { Refusal } from "./refusal.ts";
+import { messageOf, Refusal } from "./refusal.ts";
 
 /** Bun's own limit answers without our headers and body, so it lies above ours (http/json_body.ts). */
 const MAX_REQUEST_BYTES = 67_108_864;
@@ -27,8 +27,7 @@ export async function startService(
   const database = openDatabase(database_url);
   try {
     const faults = await database.roleFaults().catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new Refusal("database_unreachable", `The database of DATABASE_URL does not answer: ${reason}.`, error);
+      throw new Refusal("database_unreachable", `The database does not answer: ${messageOf(error)}.`, error);
     });
     if (faults.length > 0)
       throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
@@ -59,6 +58,7 @@ function listen({ host, port }: Config, fetch: (request: Request) => Response | 
       fetch: (request) => fetch(request),
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       maxRequestBodySize: MAX_REQUEST_BYTES,
+      development: false, // or Bun's own error page would show our source to anybody
     });
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EADDRINUSE")

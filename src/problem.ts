@@ -1,4 +1,5 @@
 import { ParseError, ValidationError } from "elysia";
+import postgres from "postgres";
 import { fieldErrors, type SchemaError } from "./schema.ts";
 
 /** Every failure a caller can see: its HTTP status and its short name. `docs/errors.md` lists the same codes. */
@@ -14,7 +15,6 @@ const CATALOGUE = {
   INSUFFICIENT_SCOPE: [403, "Missing scope"],
   FORBIDDEN_ACCESS_ENTITY: [403, "Space not granted"],
   APP_PAUSED: [403, "App paused"],
-  FORBIDDEN_ORIGIN: [403, "Origin not allowed"],
   METHOD_NOT_ALLOWED: [405, "Method not allowed"],
   NOT_ACCEPTABLE: [406, "Not acceptable"],
   UNSUPPORTED_MEDIA_TYPE: [415, "Unsupported media type"],
@@ -105,12 +105,17 @@ export const spaceNotGranted = () =>
 export const unavailable = (detail: string, cause?: unknown) =>
   new Problem("UNAVAILABLE", detail, { headers: { "retry-after": "1" }, cause });
 
+/** Whether a write that was under way has been kept is not known then, and is not claimed. */
+export const connectionLost = (cause: unknown) =>
+  unavailable("The connection to the database was lost; look before you repeat a write.", cause);
+
 const internal = (cause: unknown) =>
   new Problem("INTERNAL", "Something went wrong on our side. The request id finds it in the log.", { cause });
 
 /** What the database's own checks mean to a caller, by constraint name. */
 const CONSTRAINTS: Record<string, FieldError> = {
   memories_content_check: { at: "content", message: "must have 1 to 65536 bytes of UTF-8 after trimming" },
+  memories_tags_check: { at: "tags", message: "must have at most 16384 bytes as JSON" },
   memories_metadata_check: { at: "metadata", message: "must have at most 16384 bytes as JSON" },
 };
 
@@ -118,21 +123,13 @@ const CONSTRAINTS: Record<string, FieldError> = {
 const TOKEN_REVOKED = "BRN01";
 const SPACE_NOT_GRANTED = "BRN02";
 
-interface DatabaseError {
-  code: string;
-  constraint_name?: string;
-}
-
-const isDatabaseError = (error: unknown): error is DatabaseError =>
-  error instanceof Error && "code" in error && typeof error.code === "string";
-
 /** Turns anything thrown into a Problem. The only place that knows SQLSTATEs and the framework's error classes. */
 export function problemFrom(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof Error && error.cause instanceof Problem) return error.cause;
   if (error instanceof ValidationError) return fromValidation(error);
   if (error instanceof ParseError) return malformed("The request body is not readable.", error);
-  if (isDatabaseError(error)) return fromDatabase(error);
+  if (error instanceof postgres.PostgresError) return fromDatabase(error);
   return internal(error);
 }
 
@@ -142,7 +139,7 @@ function fromValidation(error: ValidationError): Problem {
   return invalidInput(fieldErrors(error.all as Iterable<SchemaError>), error);
 }
 
-function fromDatabase(error: DatabaseError): Problem {
+function fromDatabase(error: postgres.PostgresError): Problem {
   const { code, constraint_name } = error;
   if (code === TOKEN_REVOKED) return new Problem("TOKEN_REVOKED", "This token has been revoked.", { cause: error });
   if (code === SPACE_NOT_GRANTED) return spaceNotGranted();
@@ -151,11 +148,15 @@ function fromDatabase(error: DatabaseError): Problem {
   if (code === "23505") return new Problem("CONFLICT", "That already exists.", { cause: error });
   if (code === "54000" || code.startsWith("22"))
     return invalidInput([{ at: "", message: "holds a value the database cannot store" }], error);
-  if (code === "57014" || code === "55P03")
+  if (/^(57014|55P03|25P03|25P04)$/.test(code))
     return unavailable("The database took too long; nothing was changed.", error);
-  if (code === "40001" || code === "40P01") return unavailable("Another write got in the way; try again.", error);
-  // 08 connection, 53 out of disk, memory or connections, 57P shutting down; the rest are the driver's and the socket's own.
-  if (/^(08|53|57P)|^(CONNECT|ECONN|ENOTFOUND|EHOSTUNREACH|EPIPE|ETIMEDOUT)/.test(code))
-    return unavailable("The database cannot be reached just now; nothing was changed.", error);
+  if (code.startsWith("40")) return unavailable("Another write got in the way; nothing was changed.", error);
+  // No such schema, table or function: ours are made by migrations.
+  if (/^(3F000|42P01|42883)$/.test(code))
+    return unavailable("The database lacks migrations of this release; run `brain migrate`.", error);
+  // 53 out of disk, memory or connections
+  if (code.startsWith("53")) return unavailable("The database has no room left; nothing was changed.", error);
+  // 08 connection, 57P shutting down, perhaps in the middle of a commit
+  if (/^(08|57P)/.test(code)) return connectionLost(error);
   return internal(error);
 }

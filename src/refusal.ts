@@ -1,3 +1,5 @@
+import { Problem } from "./problem.ts";
+
 /** How a command ends, as scripts see it. `docs/operations.md` lists the same numbers. */
 export const EXIT = {
   failed: 1,
@@ -19,4 +21,12 @@ export class Refusal extends Error {
   ) {
     super(message, { cause });
   }
+}
+
+/** What an error says, for a sentence to a person at a terminal: there the cause may be told. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof Problem && error.cause !== undefined) return messageOf(error.cause);
+  // An AggregateError of a refused connection has no text of its own.
+  return error.message || ("code" in error ? String(error.code) : error.name);
 }

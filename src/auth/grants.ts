@@ -15,8 +15,10 @@ export function grantsFrom(claimed: readonly unknown[], sub: string): string[] {
   return [`user:${sub}`, ...new Set(shared)];
 }
 
-/** Whether a text names a space at all. */
-export const isSpaceName = (text: string) => SHARED_SPACE.test(text) || /^user:.*\S/s.test(text);
+/** Any space's name, as a pattern: a user's may be whatever a `sub` may. */
+export const SPACE_NAME = `${SHARED_SPACE.source}|^user:[\\s\\S]*\\S`;
+
+export const isSpaceName = (text: string) => new RegExp(SPACE_NAME).test(text);
 
 /** The prefix of a space says who it is for: the memory's read-only `scope`. */
 export const scopeOf = (access_entity: string) => access_entity.slice(0, access_entity.indexOf(":")) as SpacePrefix;

@@ -1,6 +1,7 @@
 import { Elysia } from "elysia";
 import { signedIn } from "../http/signed_in.ts";
-import { WhoAmI, whoAmI } from "./service.ts";
+import { WhoAmI } from "./schema.ts";
+import { whoAmI } from "./service.ts";
 
 export const tokenRoutes = new Elysia({ name: "tokens", prefix: "/api/v1/tokens", normalize: false })
   .use(signedIn)

@@ -1,6 +1,7 @@
 import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
-import { WhoAmI, whoAmI } from "./service.ts";
+import { WhoAmI } from "./schema.ts";
+import { whoAmI } from "./service.ts";
 
 export const identityTools = [
   defineTool({

@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config.ts";
-import { EXIT, Refusal } from "../refusal.ts";
+import { EXIT, messageOf, Refusal } from "../refusal.ts";
 import { VERSION } from "../version.ts";
 import { addDb } from "./db.ts";
 import { addEnv } from "./env.ts";
@@ -41,6 +41,6 @@ function exitCodeOf(error: unknown): number {
     console.error(error.message);
     return EXIT[error.exit];
   }
-  console.error(error instanceof Error ? error.message : String(error));
+  console.error(messageOf(error));
   return EXIT.failed;
 }

@@ -33,7 +33,7 @@ async function up() {
   if (!server.is_ours)
     throw new Refusal(
       "data_dir_held",
-      `Coding Brain already runs on ${config.data_dir}; stop it, or set BRAIN_DATA_DIR.`,
+      `Coding Brain, or another brain command, already uses ${config.data_dir}; stop it, or set BRAIN_DATA_DIR to another folder.`,
     );
   try {
     await migrateDatabase(owner_database_url);

@@ -43,29 +43,20 @@ const mayEnter = (user: ServerUser, folder: string) =>
 function serverUser(): ServerUser {
   const known = lookUp(SERVER_USER);
   if (known) return known;
-  for (const [command, ...args] of [
-    [
-      "useradd",
-      "--system",
-      "--user-group",
-      "--no-create-home",
-      "--home-dir",
-      "/nonexistent",
-      "--shell",
-      "/usr/sbin/nologin",
-    ],
-    [
-      "/usr/sbin/useradd",
-      "--system",
-      "--user-group",
-      "--no-create-home",
-      "--home-dir",
-      "/nonexistent",
-      "--shell",
-      "/usr/sbin/nologin",
-    ],
-    ["adduser", "-S", "-D", "-H"],
-  ] as [string, ...string[]][]) {
+  const nobody_logs_in = [
+    "--system",
+    "--user-group",
+    "--no-create-home",
+    "--home-dir",
+    "/nonexistent",
+    "--shell",
+    "/usr/sbin/nologin",
+  ];
+  for (const [command = "", ...args] of [
+    ["useradd", ...nobody_logs_in],
+    ["/usr/sbin/useradd", ...nobody_logs_in], // where PATH lacks it
+    ["adduser", "-S", "-D", "-H"], // BusyBox
+  ]) {
     spawnSync(command, [...args, SERVER_USER], { stdio: "ignore" });
     const made = lookUp(SERVER_USER);
     if (made) return made;

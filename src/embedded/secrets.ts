@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 /** What the embedded mode makes up for itself, once. */
@@ -11,40 +11,33 @@ export interface Secrets {
 
 const NAMES = ["superuser_password", "owner_password", "service_password", "jwt_secret"] as const;
 
-/** Reads `secrets.json` of the data directory, made with mode 0600 at first. Throws where it cannot be read or written. */
+/**
+ * Reads `secrets.json` of the data directory, made with mode 0600 at first. Whoever is first decides: two processes
+ * that start at once get the same. Throws where it cannot be read or written.
+ */
 export function loadSecrets(data_dir: string): Secrets {
   const file = join(data_dir, "secrets.json");
-  const known = readIfThere(file);
-  if (known !== undefined) {
-    const secrets = JSON.parse(known) as Secrets;
-    if (NAMES.every((name) => typeof secrets[name] === "string" && secrets[name].length >= 32)) return secrets;
+  if (!existsSync(file)) publish(file, JSON.stringify(Object.fromEntries(NAMES.map((name) => [name, newSecret()]))));
+  const secrets: Partial<Secrets> = JSON.parse(readFileSync(file, "utf8"));
+  if (!NAMES.every((name) => (secrets[name]?.length ?? 0) >= 32))
     throw new Error(`${file} is not one this program wrote; put the right one back, or move the data directory away.`);
-  }
-  const secrets = Object.fromEntries(NAMES.map((name) => [name, newSecret()])) as Record<
-    (typeof NAMES)[number],
-    string
-  >;
-  writeDurably(file, `${JSON.stringify(secrets, null, 2)}\n`);
-  return secrets;
+  return secrets as Secrets;
 }
 
 const newSecret = () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url");
 
-function readIfThere(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** Whole or not at all, also across a crash: the cluster's password is in there. */
-function writeDurably(file: string, text: string) {
+/** Whole or not at all, and never over another's: the cluster is made with the password in there. */
+function publish(file: string, text: string) {
   const unfinished = `${file}.${process.pid}`;
   const fd = openSync(unfinished, "w", 0o600);
-  writeSync(fd, text);
+  writeSync(fd, `${text}\n`);
   fsyncSync(fd);
   closeSync(fd);
-  renameSync(unfinished, file);
+  try {
+    linkSync(unfinished, file);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  } finally {
+    rmSync(unfinished);
+  }
 }

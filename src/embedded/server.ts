@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { Refusal } from "../refusal.ts";
 import { binariesIn } from "./binaries.ts";
 import { tryLock } from "./lock.ts";
 import { placeFor, type ServerUser } from "./place.ts";
@@ -22,6 +23,8 @@ import { loadSecrets, type Secrets } from "./secrets.ts";
 /** A running embedded PostgreSQL. */
 export interface EmbeddedServer {
   readonly secrets: Secrets;
+  /** The folder of the cluster and the binaries: the data directory, or where its user may enter. */
+  readonly place: string;
   /** URL of a database of this server for a role. */
   url(role: string, password: string, database: string): string;
   /** False where another process of ours runs the server and this one only uses it. */
@@ -58,7 +61,8 @@ export async function startServer(
   };
 
   const running = lock ? await runningServer(cluster) : await serverOfAnother(cluster);
-  if (!running && !lock) throw new Error(`Another process uses ${data_dir} and its database is not running.`);
+  if (!running && !lock)
+    throw new Refusal("data_dir_held", `Another brain command uses ${data_dir}, and its database is not running.`);
   if (!running) {
     const { initdb, postgres } = binariesIn(place);
     if (!existsSync(cluster.folder)) createCluster(cluster, initdb, secrets.superuser_password);
@@ -70,6 +74,7 @@ export async function startServer(
 
   return {
     secrets,
+    place,
     url: (role, password, database) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`,
     is_ours: lock !== null,
     async stop() {
@@ -155,7 +160,10 @@ async function startIn(cluster: Cluster, postgres: string, tries = TRIES): Promi
   if (ended === undefined && readPidFile(cluster)?.is_ready) return;
   if (tries > 1 && /could not bind|could not create any TCP/.test(lastLines(cluster)))
     return startIn(cluster, postgres, tries - 1);
-  throw new Error(`The embedded PostgreSQL did not start (${ended ?? "not ready after 60 s"}).\n${lastLines(cluster)}`);
+  throw new Refusal(
+    "database_unreachable",
+    `The embedded PostgreSQL did not start (${ended ?? "not ready after 60 s"}).\n${lastLines(cluster)}`,
+  );
 }
 
 const lastLines = ({ log }: Cluster) => readFileSync(log, "utf8").trimEnd().split("\n").slice(-5).join("\n");

@@ -1,6 +1,6 @@
 import { Elysia, NotFoundError } from "elysia";
 import { type Log, shortened } from "../log.ts";
-import { notFound, Problem, problemFrom } from "../problem.ts";
+import { malformed, notFound, Problem, problemFrom } from "../problem.ts";
 import { callerOf } from "./signed_in.ts";
 
 /** The id a request is found by in the log, and its pattern once it has been routed. */
@@ -23,11 +23,8 @@ export function answers(log: Log, allowed: (path: string) => string[]) {
       const started = performance.now();
       const known: { id: string; route?: string } = { id: crypto.randomUUID() };
       requests.set(request, known);
-      // Elysia types the wrapped function by its own generics; it takes a Request and gives a Response. What it
-      // rejects with has passed by onError (1.4.30: a thrown null, a failed lazy compile).
-      const response = await (handle as unknown as (request: Request) => Promise<Response>)(request).catch(
-        (error: unknown) => problemResponse(request, error, log),
-      );
+      // Elysia types the wrapped function by its own generics; it takes a Request and gives a Response.
+      const response = await answered(handle as unknown as Handle, request, log);
       response.headers.set("x-request-id", known.id);
       response.headers.set("cache-control", response.headers.get("cache-control") ?? "no-store");
       const caller = callerOf(request);
@@ -56,12 +53,24 @@ export function answers(log: Log, allowed: (path: string) => string[]) {
     });
 }
 
+type Handle = (request: Request) => Response | Promise<Response>;
+
+async function answered(handle: Handle, request: Request, log: Log): Promise<Response> {
+  // With a Host that makes no URL, Bun gives the bare path as the URL, and the router would look in the wrong place.
+  if (!URL.canParse(request.url)) return problemResponse(request, malformed("The Host header is not readable."), log);
+  try {
+    return await handle(request);
+  } catch (error) {
+    return problemResponse(request, error, log); // has passed by onError (1.4.30: a thrown null, a failed lazy compile)
+  }
+}
+
 /** Prints a problem for HTTP. Returned as a Response: Elysia's own status() from onError forgets its status (1.4.30). */
 function problemResponse(request: Request, error: unknown, log: Log): Response {
   const problem = problemFrom(error);
   const request_id = requestId(request);
   logProblem(log, problem, request_id);
-  const realm = new URL(request.url).pathname.startsWith("/mcp") ? "mcp" : "api";
+  const realm = /^[^/]*\/\/[^/]*\/mcp/.test(request.url) ? "mcp" : "api";
   return Response.json(problem.toBody(request_id), {
     status: problem.status,
     headers: {

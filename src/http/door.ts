@@ -2,9 +2,10 @@ import { Elysia } from "elysia";
 import { ROUTE_NEEDS, requireScopes } from "../auth/scopes.ts";
 import { type TokenSettings, tokenVerifier } from "../auth/tokens.ts";
 import type { Database } from "../db.ts";
+import { checkJson } from "../json.ts";
 import { Problem } from "../problem.ts";
 import { noteRoute } from "./answers.ts";
-import { checkJson, checkQuery, readJson } from "./json_body.ts";
+import { checkQuery, readJson } from "./json_body.ts";
 import { callerOf, signIn } from "./signed_in.ts";
 
 /**
@@ -35,8 +36,14 @@ export function door(settings: TokenSettings, database: Database) {
     });
 }
 
-/** Known or not, every path here is 401 without a token. Public routes lie elsewhere. */
-const needsToken = (path: string) => /^\/(api|mcp)(\/|$)/.test(path);
+const PUBLIC_PATHS = new Set(
+  Object.entries(ROUTE_NEEDS)
+    .filter(([, needs]) => needs === "public")
+    .map(([route]) => route.split(" ")[1]),
+);
+
+/** Known or not, a path of ours is 401 without a token, but for the public ones. */
+const needsToken = (path: string) => /^\/(api|mcp)(\/|$)/.test(path) && !PUBLIC_PATHS.has(path.replace(/\/$/, ""));
 
 function checkScope(request: Request, route: string) {
   noteRoute(request, route);

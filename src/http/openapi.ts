@@ -14,7 +14,7 @@ interface Described {
 }
 
 interface Properties {
-  properties: Record<string, { description?: string }>;
+  properties: Record<string, { description?: string; told?: { description: string } }>;
   required?: string[];
 }
 
@@ -82,14 +82,18 @@ const answerOf = (description: string, type: string, schema: object) => ({
   content: { [type]: { schema } },
 });
 
-const parametersIn = (where: "path" | "query", schema?: Properties) =>
-  Object.entries(schema?.properties ?? {}).map(([name, { description, ...rest }]) => ({
-    name,
-    in: where,
-    required: where === "path" || (schema?.required ?? []).includes(name),
-    ...(description && { description }),
-    schema: rest,
-  }));
+function parametersIn(where: "path" | "query", schema?: Properties) {
+  return Object.entries(schema?.properties ?? {}).map(([name, property]) => {
+    const { description, ...rest } = property.told ?? property;
+    return {
+      name,
+      in: where,
+      required: where === "path" || (schema?.required ?? []).includes(name),
+      ...(description && { description }),
+      schema: rest,
+    };
+  });
+}
 
 const Problem = t.Object({
   type: t.String(),

@@ -3,6 +3,7 @@ import { Elysia } from "elysia";
 import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
 import { signedIn } from "../http/signed_in.ts";
+import { checkJson } from "../json.ts";
 import { malformed, Problem, problemFrom } from "../problem.ts";
 import { type CallContext, PROTOCOL_VERSIONS } from "./server.ts";
 import { type Call, INVALID_REQUEST, PARSE_ERROR, rpcError, type SharedTransport } from "./transport.ts";
@@ -41,10 +42,16 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
   } catch (error) {
     return refuse(problemFrom(error), PARSE_ERROR);
   }
+  try {
+    checkJson(withoutArguments(body));
+  } catch (error) {
+    return refuse(problemFrom(error));
+  }
 
   if (!Array.isArray(body)) {
     const message = classify(body);
     if (message.kind === "call") {
+      context.args = message.call.params?.arguments;
       const answered = await transport.call(message.call, context, request.signal);
       if (context.refusal) throw context.refusal;
       return answered ? Response.json(answered) : new Response(null, { status: 499 });
@@ -56,7 +63,12 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
     return refuse(malformed(`A batch has 1 to ${MAX_BATCH} messages, in revisions before ${NO_BATCHES_FROM}.`));
   const answers = await Promise.all(
     body.map(classify).map(async (message) => {
-      if (message.kind === "call") return transport.call(message.call, context, request.signal);
+      if (message.kind === "call") {
+        const own = { ...context, args: message.call.params?.arguments };
+        const answered = await transport.call(message.call, own, request.signal);
+        if (own.refusal) context.refusal = own.refusal;
+        return answered;
+      }
       if (message.kind === "bad") return rpcError(message.id, INVALID_REQUEST, NOT_A_MESSAGE.toBody(request_id));
       return undefined;
     }),
@@ -64,6 +76,13 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
   if (context.refusal) throw context.refusal;
   const given = answers.filter((one) => one !== undefined);
   return given.length > 0 ? Response.json(given) : new Response(null, { status: 202 });
+}
+
+/** A tool's arguments are checked where they are used, so that what is wrong with them is the tool's error. */
+function withoutArguments(body: unknown): unknown {
+  if (Array.isArray(body)) return body.map(withoutArguments);
+  if (!isRecord(body) || !isRecord(body.params)) return body;
+  return { ...body, params: { ...body.params, arguments: undefined } };
 }
 
 const NOT_A_MESSAGE = malformed("That is not a JSON-RPC 2.0 message.");

@@ -6,12 +6,14 @@ import {
   ListToolsRequestSchema,
   type ListToolsResult,
 } from "@modelcontextprotocol/sdk/types.js";
-import { holds, requireScopes, TOOL_NEEDS } from "../auth/scopes.ts";
+import { holds, requireScopes } from "../auth/scopes.ts";
 import type { Caller } from "../db.ts";
-import { checkJson } from "../http/json_body.ts";
+import { logProblem } from "../http/answers.ts";
+import { checkJson } from "../json.ts";
 import { type Log, shortened } from "../log.ts";
 import { notFound, type Problem, problemFrom } from "../problem.ts";
 import { VERSION } from "../version.ts";
+import type { Tool } from "./tool.ts";
 import { TOOLS } from "./tools.ts";
 import { INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, SharedTransport } from "./transport.ts";
 
@@ -27,16 +29,17 @@ const INSTRUCTIONS =
 export interface CallContext {
   caller: Caller;
   request_id: string;
+  /** The arguments of a tools/call as they came: the SDK's parser drops what it does not like, `__proto__` for one. */
+  args?: unknown;
   /** Set where the token turned out to be unusable inside the call: the whole request is then 401. */
   refusal?: Problem;
 }
 
 const byName = new Map(TOOLS.map((tool) => [tool.name, tool]));
-const needsOf = (name: string) => TOOL_NEEDS[name] ?? [];
 
 /** The MCP server of a process, connected to a transport that every request shares. */
 export async function startMcpServer(log: Log): Promise<SharedTransport<CallContext>> {
-  const transport = new SharedTransport<CallContext>();
+  const transport = new SharedTransport<CallContext>(log);
   const serverInfo = { name: "coding-brain", title: "Coding Brain", version: VERSION };
   const capabilities = { tools: {} };
   // The low-level Server takes our JSON Schemas as they are; McpServer wants Zod.
@@ -52,23 +55,15 @@ export async function startMcpServer(log: Log): Promise<SharedTransport<CallCont
 
   server.setRequestHandler(ListToolsRequestSchema, (_request, { requestId }) => {
     const { caller } = transport.contextOf(requestId);
-    const tools = TOOLS.filter((tool) => holds(caller.scopes, needsOf(tool.name))).map((tool) => tool.listed);
+    const tools = TOOLS.filter((tool) => holds(caller.scopes, tool.needs)).map((tool) => tool.listed);
     return { tools } as ListToolsResult;
   });
 
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, { requestId }) => {
     const context = transport.contextOf(requestId);
-    const started = performance.now();
-    const { result, code } = await callTool(context, params.name, params.arguments ?? {}, log);
-    log("info", "tool", {
-      request_id: context.request_id,
-      tool: byName.has(params.name) ? params.name : null,
-      code,
-      ms: Math.round((performance.now() - started) * 10) / 10,
-      user: shortened(context.caller.sub),
-      org: shortened(context.caller.org),
-    });
-    return result;
+    const tool = byName.get(params.name);
+    if (!tool) throw new RpcError(INVALID_PARAMS, notFound("tool").toBody(context.request_id));
+    return callTool(context, tool, log);
   });
 
   server.fallbackRequestHandler = async (_request, { requestId }) => {
@@ -81,30 +76,30 @@ export async function startMcpServer(log: Log): Promise<SharedTransport<CallCont
 }
 
 /** Runs a tool. Whatever it throws becomes a tool error here: the SDK would send a thrown message as it is. */
-async function callTool(
-  context: CallContext,
-  name: string,
-  args: unknown,
-  log: Log,
-): Promise<{ result: CallToolResult; code: string }> {
-  const { caller, request_id } = context;
-  const tool = byName.get(name);
-  if (!tool) throw new RpcError(INVALID_PARAMS, notFound("tool").toBody(request_id));
+async function callTool(context: CallContext, tool: Tool, log: Log): Promise<CallToolResult> {
+  const { caller, request_id, args = {} } = context;
+  const started = performance.now();
+  const done = (code: string) =>
+    log("info", "tool", {
+      request_id,
+      tool: tool.name,
+      code,
+      ms: Math.round((performance.now() - started) * 10) / 10,
+      user: shortened(caller.sub),
+      org: shortened(caller.org),
+    });
   try {
-    requireScopes(caller.scopes, needsOf(name));
+    requireScopes(caller.scopes, tool.needs);
     checkJson(args);
     const { output, text } = await tool.call(caller, args);
-    return {
-      code: "OK",
-      result: { content: [{ type: "text", text }], structuredContent: output as Record<string, unknown> },
-    };
+    done("OK");
+    return { content: [{ type: "text", text }], structuredContent: output as Record<string, unknown> };
   } catch (error) {
     const problem = problemFrom(error);
     if (problem.status === 401) context.refusal = problem;
-    if (problem.status >= 500)
-      log("error", "problem", { request_id, code: problem.code, cause: String(problem.cause) });
+    logProblem(log, problem, request_id);
+    done(problem.code);
     // No structuredContent: clients hold it against the output schema, even in an error (SDK 1.32.2).
-    const text = JSON.stringify(problem.toBody(request_id));
-    return { code: problem.code, result: { isError: true, content: [{ type: "text", text }] } };
+    return { isError: true, content: [{ type: "text", text: JSON.stringify(problem.toBody(request_id)) }] };
   }
 }

@@ -1,5 +1,5 @@
 import type { Static, TSchema } from "elysia";
-import { TOOL_NEEDS } from "../auth/scopes.ts";
+import { type Scope, TOOL_NEEDS } from "../auth/scopes.ts";
 import type { Caller } from "../db.ts";
 import { parse } from "../schema.ts";
 
@@ -20,6 +20,8 @@ interface ToolDefinition<I extends TSchema, O extends TSchema> {
   description: string;
   effect: Effect;
   input: I;
+  /** What tools/list prints of the input, where the whole of it would repeat itself. */
+  told?: TSchema;
   output: O;
   run(caller: Caller, input: Static<I>): Promise<Static<O>>;
   /** A short rendering for clients that show text only. Stored text appears in it quoted, as data. */
@@ -29,6 +31,8 @@ interface ToolDefinition<I extends TSchema, O extends TSchema> {
 /** A tool as the registry holds it, its schemas' types erased. */
 export interface Tool {
   readonly name: string;
+  /** The scopes a token must hold to see and call it. */
+  readonly needs: readonly Scope[];
   /** What tools/list prints. */
   readonly listed: object;
   /** Checks the arguments and runs it. Throws a Problem. */
@@ -36,17 +40,19 @@ export interface Tool {
 }
 
 export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefinition<I, O>): Tool {
-  const { name, title, description, effect, input, output } = tool;
-  if (!TOOL_NEEDS[name]) throw new Error(`the tool ${name} has no line in TOOL_NEEDS`);
+  const { name, title, description, effect, input, told = input, output } = tool;
+  const needs = TOOL_NEEDS[name];
+  if (!needs) throw new Error(`the tool ${name} has no line in TOOL_NEEDS`);
   return {
     name,
+    needs,
     listed: {
       name,
       title,
       description,
-      inputSchema: input,
+      inputSchema: told,
       outputSchema: output,
-      annotations: { title, ...ANNOTATIONS[effect] },
+      annotations: ANNOTATIONS[effect],
     },
     async call(caller, args) {
       const answer = await tool.run(caller, parse(input, withoutNulls(args)));

@@ -5,6 +5,7 @@ import {
   type MessageExtraInfo,
   type RequestId,
 } from "@modelcontextprotocol/sdk/types.js";
+import type { Log } from "../log.ts";
 import { Problem, type ProblemBody } from "../problem.ts";
 
 /** A JSON-RPC request as a client sent it. */
@@ -59,6 +60,8 @@ export class SharedTransport<Context extends { request_id: string }> implements 
   #next = 1; // not 0: the SDK ignores the cancelling of a falsy id
   readonly #pending = new Map<RequestId, Pending<Context>>();
 
+  constructor(private readonly log: Log) {}
+
   async start() {}
 
   async close() {
@@ -85,6 +88,7 @@ export class SharedTransport<Context extends { request_id: string }> implements 
         ? new Problem("INTERNAL", "Something went wrong on our side. The request id finds it in the log.")
         : new Problem("MALFORMED", "The params do not fit this method.");
       const code = pending.is_taken ? INTERNAL_ERROR : INVALID_PARAMS;
+      if (pending.is_taken) this.log("error", "mcp", { request_id: pending.request_id, cause: message.error.message });
       pending.settle(rpcError(message.id, code, problem.toBody(pending.request_id)));
     } else pending.settle(message);
   }

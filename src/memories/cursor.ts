@@ -14,7 +14,13 @@ export const cursorOf = ({ created_at, id }: Place) => Buffer.from(`${created_at
 /** The place a cursor names. Throws INVALID_INPUT for anything cursorOf did not make. */
 export function cursorFrom(cursor: string): Place {
   const [, created_at, id] = PLACE.exec(Buffer.from(cursor, "base64url").toString()) ?? [];
-  if (!created_at || !id || Number.isNaN(Date.parse(created_at)))
+  if (!created_at || !id || !isInstant(created_at))
     throw invalidInput([{ at: "cursor", message: "is not one that a list gave out" }]);
   return { created_at, id };
+}
+
+/** Date.parse takes the 31st of February for a day in March. */
+function isInstant(text: string): boolean {
+  const parsed = new Date(text);
+  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(text.slice(0, 19));
 }

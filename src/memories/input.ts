@@ -2,7 +2,8 @@ import { isSpaceName } from "../auth/grants.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
 import { MAX_CONTENT_BYTES, type MemoryChanges, type NewMemory } from "./schema.ts";
 
-const MAX_METADATA_BYTES = 16_384;
+/** Of tags and of metadata, as JSON. The checks in the table say the same. */
+const MAX_OBJECT_BYTES = 16_384;
 
 /**
  * An input as the columns it sets: text trimmed, tags as one object, null as the field's empty value, absent left out.
@@ -30,13 +31,14 @@ export function withEntities({ entity, ...memory }: NewMemory, at = ""): MemoryC
   return { ...memory, entities: [entity] };
 }
 
-function faultsIn({ content, access_entity, code_refs, metadata }: MemoryChanges): FieldError[] {
+function faultsIn({ content, access_entity, tags, code_refs, metadata }: MemoryChanges): FieldError[] {
   const errors: FieldError[] = [];
   const bytes = Buffer.byteLength(content?.trim() ?? "-");
   if (bytes === 0 || bytes > MAX_CONTENT_BYTES)
     errors.push({ at: "content", message: `must have 1 to ${MAX_CONTENT_BYTES} bytes of UTF-8 after trimming` });
-  if (metadata && Buffer.byteLength(JSON.stringify(metadata)) > MAX_METADATA_BYTES)
-    errors.push({ at: "metadata", message: `must have at most ${MAX_METADATA_BYTES} bytes as JSON` });
+  for (const [at, object] of Object.entries({ tags, metadata }))
+    if (object && Buffer.byteLength(JSON.stringify(object)) > MAX_OBJECT_BYTES)
+      errors.push({ at, message: `must have at most ${MAX_OBJECT_BYTES} bytes as JSON` });
   if (access_entity !== undefined && access_entity !== "auto" && !isSpaceName(access_entity))
     errors.push({ at: "access_entity", message: "must be auto, user:<sub>, or team:, project: or org: with a path" });
   for (const [index, { line_start, line_end }] of (code_refs ?? []).entries())

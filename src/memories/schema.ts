@@ -1,6 +1,6 @@
 import { type Static, t } from "elysia";
-import { SPACE_PREFIXES } from "../auth/grants.ts";
-import { Id, Instant, nullable, oneOf, Page, Size } from "../schema.ts";
+import { SPACE_NAME, SPACE_PREFIXES } from "../auth/grants.ts";
+import { closed, Id, Instant, nullable, oneOf, Page, Size } from "../schema.ts";
 
 export const CATEGORIES = [
   "decision",
@@ -28,6 +28,13 @@ const AccessEntity = t.String({
   maxLength: 512,
   description: "Space: user:<sub> (default), team:…, project:…, org:…, or auto for the one shared space.",
 });
+/** A space to look in, by its name alone. */
+export const SpaceName = t.String({
+  minLength: 1,
+  maxLength: 512,
+  pattern: SPACE_NAME,
+  description: "One space, by name.",
+});
 const ArtifactType = oneOf(["repo", "service", "module", "component", "api", "db", "infra", "file"]);
 const ArtifactRef = t.String({ minLength: 1, maxLength: 1024, description: "Which artifact, e.g. a path." });
 const Name = t.String({ minLength: 1, maxLength: 256 });
@@ -38,8 +45,10 @@ const Evidence = t.Array(t.String({ minLength: 1, maxLength: 2048 }), {
   description: "Links, commits, ADR numbers.",
 });
 const TagKey = t.String({ minLength: 1, maxLength: 128 });
+// As a pattern, and the object closed: a key that matched none would go by unchecked, and `.` does not match a newline.
+const AnyTagKey = t.String({ pattern: "^[\\s\\S]{1,128}$" });
 const TagValue = t.Union([t.String({ maxLength: 1024 }), t.Number(), t.Boolean()]);
-const TagObject = t.Record(TagKey, TagValue, { maxProperties: 64 });
+const TagObject = t.Record(AnyTagKey, TagValue, { maxProperties: 64, additionalProperties: false });
 const Tags = t.Union([TagObject, t.Array(TagKey, { maxItems: 64 })], {
   description: "Keys to values; a list means true for each.",
 });
@@ -58,7 +67,7 @@ const CodeRef = t.Object(
 );
 const CodeRefs = t.Array(CodeRef, { maxItems: 32, description: "Places in code." });
 const Source = oneOf(["user", "inference", "import"], { description: "Default user." });
-const Metadata = t.Record(t.String(), t.Unknown(), { description: "Any other JSON object, up to 16384 bytes." });
+const Metadata = t.Object({}, { additionalProperties: true, description: "Any other JSON object, up to 16384 bytes." });
 
 /** The fields of a memory that a caller writes, by the names every door uses. */
 export const fields = {
@@ -76,8 +85,6 @@ export const fields = {
   source: Source,
   metadata: Metadata,
 };
-
-const closed = { additionalProperties: false } as const;
 
 export const NewMemory = t.Object(
   {
@@ -177,7 +184,7 @@ export const ListQuery = t.Object(
   {
     state: t.Optional(oneOf(READABLE_STATES, { description: "Default active." })),
     category: t.Optional(oneOf(CATEGORIES)),
-    access_entity: t.Optional(AccessEntity),
+    access_entity: t.Optional(SpaceName),
     search_query: t.Optional(SearchText),
     page: t.Optional(Page),
     size: t.Optional(Size),

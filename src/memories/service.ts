@@ -1,7 +1,8 @@
 import { scopeOf } from "../auth/grants.ts";
 import { type Caller, NotProvisioned, type Tx } from "../db.ts";
 import { invalidInput, notFound, Problem } from "../problem.ts";
-import { lexicalHits } from "../search/lexical.ts";
+import { findIn } from "../search/service.ts";
+import { columns, stored } from "./columns.ts";
 import { cursorFrom, cursorOf } from "./cursor.ts";
 import { columnsFrom, withEntities } from "./input.ts";
 import type { Deleted, ListQuery, Memory, MemoryChanges, MemoryPage, NewMemory } from "./schema.ts";
@@ -17,7 +18,7 @@ export async function addMemory(caller: Caller, memory: NewMemory): Promise<Memo
 }
 
 /** Stores all of them or none; answers in the same order. Throws what addMemory throws, naming the place. */
-export function addMemories(caller: Caller, memories: NewMemory[]): Promise<Memory[]> {
+export async function addMemories(caller: Caller, memories: NewMemory[]): Promise<Memory[]> {
   const rows = memories.map((memory, index) => {
     const at = `memories.${index}.`;
     return columnsFrom(withEntities(memory, at), at);
@@ -39,7 +40,7 @@ export function getMemory(caller: Caller, id: string): Promise<Memory> {
 }
 
 /** Changes what is given and leaves the rest; a new access_entity moves it. Throws NOT_FOUND and what addMemory throws. */
-export function updateMemory(caller: Caller, id: string, changes: MemoryChanges): Promise<Memory> {
+export async function updateMemory(caller: Caller, id: string, changes: MemoryChanges): Promise<Memory> {
   const { access_entity, ...changed } = columnsFrom(changes);
   const target = access_entity && spaceFor(caller, access_entity);
   return caller.write(async (tx) => {
@@ -49,7 +50,7 @@ export function updateMemory(caller: Caller, id: string, changes: MemoryChanges)
         update brain.memories
         set ${tx(set as never)}
         where id = ${id} and state <> 'deleted'
-        returning *
+        returning ${stored(tx)}
       )
       select ${columns(tx)}
       from updated as memories
@@ -85,7 +86,7 @@ const deleteIn = (tx: Tx, ids: string[]) => tx`
  * A page of what the caller sees, newest first; best first with a search_query. By `page` (with a total) or, stable
  * while rows are written, by `cursor`.
  */
-export function listMemories(caller: Caller, query: ListQuery): Promise<MemoryPage> {
+export async function listMemories(caller: Caller, query: ListQuery): Promise<MemoryPage> {
   if (query.cursor && (query.page || query.search_query))
     throw invalidInput([{ at: "cursor", message: "goes without page and search_query" }]);
   if (query.search_query) return listFound(caller, query, query.search_query);
@@ -94,33 +95,42 @@ export function listMemories(caller: Caller, query: ListQuery): Promise<MemoryPa
 
 async function listNewest(tx: Tx, query: ListQuery): Promise<MemoryPage> {
   const { state = "active", category = null, access_entity = null, cursor, page = 1, size = 20 } = query;
-  const before = cursor ? cursorFrom(cursor) : undefined;
+  const before = cursor ? cursorFrom(cursor) : null;
   const offset = before ? 0 : (page - 1) * size;
+  if (offset + size > MAX_TOTAL)
+    throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
   // A lateral page per visible space, so that the index gives each one's newest rows and the walk never leaves what
-  // the caller sees; a flat scan would read every newer row of the org's other spaces.
+  // the caller sees; keys first, so that what is skipped is never fetched.
   const rows = await tx<Memory[]>`
+    with page as (
+      select newest.id, access_entity
+      from brain.spaces
+      cross join lateral (
+        select memories.id, memories.created_at
+        from brain.memories
+        where space_id = spaces.id and state = ${state}
+          and (${category}::text is null or category = ${category})
+          ${before ? tx`and (memories.created_at, memories.id) < (${before.created_at}, ${before.id})` : tx``}
+        order by created_at desc, id desc
+        limit ${offset + size + 1}
+      ) as newest
+      where ${access_entity}::text is null or access_entity = ${access_entity}
+      order by newest.created_at desc, newest.id desc
+      offset ${offset}
+      limit ${size + 1}
+    )
     select ${columns(tx)}
-    from brain.spaces
-    cross join lateral (
-      select *
-      from brain.memories
-      where memories.org_id = spaces.org_id and space_id = spaces.id and state = ${state}
-        and (${category}::text is null or category = ${category})
-        ${before ? tx`and (memories.created_at, memories.id) < (${before.created_at}::timestamptz, ${before.id}::uuid)` : tx``}
-      order by created_at desc, id desc
-      limit ${offset + size + 1}
-    ) as memories
-    where ${access_entity}::text is null or access_entity = ${access_entity}
-    order by memories.created_at desc, memories.id desc
-    offset ${offset}
-    limit ${size + 1}`;
-  const total = before ? null : await countUpTo(tx, query, offset + rows.length, rows.length <= size);
+    from page
+    join brain.memories using (id)
+    order by memories.created_at desc, memories.id desc`;
+  // The last page says by itself how many there are; a page beyond it does not.
+  const is_told = rows.length <= size && (rows.length > 0 || offset === 0);
+  const total = before ? null : is_told ? offset + rows.length : await countUpTo(tx, query);
   return pageOf(rows, size, before ? null : page, total);
 }
 
-/** Rows a filter finds, counted to one beyond MAX_TOTAL; not at all where the last page has just been read. */
-async function countUpTo(tx: Tx, query: ListQuery, seen: number, is_last: boolean): Promise<number> {
-  if (is_last && seen > 0) return seen;
+/** Rows a filter finds, counted to one beyond MAX_TOTAL. */
+async function countUpTo(tx: Tx, query: ListQuery): Promise<number> {
   const { state = "active", category = null, access_entity = null } = query;
   const [row] = await tx<{ total: number }[]>`
     select count(*)::int as total
@@ -137,25 +147,16 @@ async function countUpTo(tx: Tx, query: ListQuery, seen: number, is_last: boolea
 }
 
 function listFound(caller: Caller, query: ListQuery, search_query: string): Promise<MemoryPage> {
-  const { state = "active", category, access_entity, page = 1, size = 20 } = query;
-  const filter = {
-    states: [state],
-    categories: category ? [category] : null,
-    access_entities: access_entity ? [access_entity] : null,
-  };
+  const { page = 1, size = 20, category, access_entity, state } = query;
+  const filter = { ...(category && { category }), ...(access_entity && { access_entity }), ...(state && { state }) };
   return caller.read(async (tx) => {
-    const rows = await tx<(Memory & { total: number })[]>`
-      with hits as materialized (${lexicalHits(tx, search_query, filter, MAX_TOTAL + 1)})
-      select ${columns(tx)}, (select count(*)::int from hits) as total
-      from hits
-      join brain.memories using (id)
-      join brain.spaces on spaces.id = space_id
-      order by score desc, memories.id desc
-      offset ${(page - 1) * size}
-      limit ${size}`;
-    const items = rows.map(({ total: _, ...memory }) => memory);
-    const total = rows[0]?.total ?? 0;
-    return { ...pageOf(items, size, page, total), next_cursor: null };
+    const { found, total } = await findIn(tx, search_query, filter, {
+      offset: (page - 1) * size,
+      limit: size,
+      count_to: MAX_TOTAL + 1,
+    });
+    const items = found.map(({ score: _, ...memory }) => memory);
+    return pageOf(items, size, page, total);
   });
 }
 
@@ -172,12 +173,6 @@ function pageOf(rows: Memory[], size: number, page: number | null, total: number
     next_cursor: rows.length > size && last ? cursorOf(last) : null,
   };
 }
-
-/** A memory as every door shows it. */
-export const columns = (tx: Tx) => tx`
-  memories.id, content, category, access_entity, split_part(access_entity, ':', 1) as scope, artifact_type,
-  artifact_ref, entities, thread, evidence, tags, code_refs, source, metadata, state, revision, owner, app, app_id,
-  memories.created_at, updated_at, archived_at, deleted_at`;
 
 type Columns = ReturnType<typeof columnsFrom>;
 
@@ -201,7 +196,7 @@ function insert(caller: Caller, memories: Columns[]): Promise<Memory[]> {
                entities text[], thread text, evidence text[], tags jsonb, code_refs jsonb, source text, metadata json)
         join brain.spaces using (access_entity)
         join brain.apps on apps.name = ${caller.app} and is_active
-        returning *
+        returning ${stored(tx)}
       )
       select ${columns(tx)}
       from added as memories

@@ -1,20 +1,19 @@
-import { type Static, t } from "elysia";
+import { type Static, type TSchema, t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
-import { invalidInput } from "../problem.ts";
-import { Id, oneOf } from "../schema.ts";
+import { invalidInput, Problem } from "../problem.ts";
+import { closed, Id, oneOf } from "../schema.ts";
+import { LeanMemory, lean, line } from "./lean.ts";
 import {
   CATEGORIES,
   CLEARABLE,
   Deleted,
   fields,
-  type Memory,
   type MemoryChanges,
   type NewMemory,
   READABLE_STATES,
+  SpaceName,
 } from "./schema.ts";
 import { addMemories, addMemory, deleteMemories, getMemory, listMemories, updateMemory } from "./service.ts";
-
-const closed = { additionalProperties: false } as const;
 
 const { content, entity: _, ...structured } = fields;
 
@@ -23,45 +22,32 @@ const structuredFields = t.Partial(t.Object(structured)).properties;
 const NewText = t.Object({ text: content, ...structuredFields }, closed);
 const MAX_TEXTS = 20;
 
-/** A memory as a model needs it: what says nothing (null, empty) and what serves programs is left out. */
-export const LeanMemory = t.Object({
-  id: t.String(),
-  content: t.String(),
-  category: t.String(),
-  access_entity: t.String(),
-  state: t.String(),
-  revision: t.Number(),
-  owner: t.String(),
-  app: t.String(),
-  created_at: t.String(),
-  updated_at: t.String(),
-  artifact_type: t.Optional(t.String()),
-  artifact_ref: t.Optional(t.String()),
-  entities: t.Optional(t.Array(t.String())),
-  thread: t.Optional(t.String()),
-  evidence: t.Optional(t.Array(t.String())),
-  tags: t.Optional(t.Object({})),
-  code_refs: t.Optional(t.Array(t.Object({}))),
-  source: t.Optional(t.String()),
-  metadata: t.Optional(t.Object({})),
-});
-export type LeanMemory = Static<typeof LeanMemory>;
+const NewTexts = <S extends TSchema>(item: S) =>
+  t.Object(
+    {
+      text: t.Optional(content),
+      memories: t.Optional(
+        t.Array(item, {
+          minItems: 1,
+          maxItems: MAX_TEXTS,
+          description: "Several, each with text and the fields beside.",
+        }),
+      ),
+      ...structuredFields,
+    },
+    closed,
+  );
 
-export function lean({ app_id: _app, scope: _scope, source, ...memory }: Memory): LeanMemory {
-  const told = Object.entries(memory).filter(([, value]) => value !== null && !isEmpty(value));
-  return { ...Object.fromEntries(told), ...(source !== "user" && { source }) } as LeanMemory;
-}
+/** The fields by name: what each may be is told beside, once. */
+const AnyText = t.Object(
+  { text: t.String(), ...Object.fromEntries(Object.keys(structured).map((name) => [name, t.Optional(t.Unknown())])) },
+  closed,
+);
 
-const isEmpty = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
-
-const PREVIEW = 280;
-
-/** One line for a memory, its text quoted so that it cannot pass for ours. */
-export function line({ id, category, content }: LeanMemory, extra = "") {
-  const characters = [...content];
-  const preview = characters.length > PREVIEW ? `${characters.slice(0, PREVIEW).join("")}…` : content;
-  return `${id} ${category}${extra} ${JSON.stringify(preview)}`;
-}
+/** The fields without the descriptions that add_memories gives. */
+const undescribed = Object.fromEntries(
+  Object.entries(structuredFields).map(([name, { description: _, ...schema }]) => [name, schema]),
+) as unknown as typeof structuredFields;
 
 const counted = (count: number, what: string) => `${count} ${count === 1 ? what : what.replace(/y$/, "ies")}`;
 
@@ -73,16 +59,8 @@ export const memoryTools = [
       "Call it when a decision, convention, fact or lesson should outlive this session; give one text, or up to 20 " +
       "memories. Gives the id of each stored memory and its space.",
     effect: "adds",
-    input: t.Object(
-      {
-        text: t.Optional(content),
-        memories: t.Optional(
-          t.Array(NewText, { minItems: 1, maxItems: MAX_TEXTS, description: "Several at once, instead of text." }),
-        ),
-        ...structuredFields,
-      },
-      closed,
-    ),
+    input: NewTexts(NewText),
+    told: NewTexts(AnyText),
     output: t.Object({
       memories: t.Array(t.Object({ id: t.String(), access_entity: t.String(), created_at: t.String() })),
     }),
@@ -95,8 +73,8 @@ export const memoryTools = [
         );
       const stored =
         text === undefined
-          ? await addMemories(caller, (memories ?? []).map(asNewMemory))
-          : [await addMemory(caller, asNewMemory({ text, ...given }))];
+          ? await namingText(addMemories(caller, (memories ?? []).map(asNewMemory)))
+          : [await namingText(addMemory(caller, asNewMemory({ text, ...given })))];
       return { memories: stored.map(({ id, access_entity, created_at }) => ({ id, access_entity, created_at })) };
     },
     text: ({ memories }) => `Stored ${counted(memories.length, "memory")}: ${memories.map(({ id }) => id).join(", ")}`,
@@ -113,7 +91,7 @@ export const memoryTools = [
       {
         state: t.Optional(oneOf(READABLE_STATES, { description: "Default active." })),
         category: t.Optional(oneOf(CATEGORIES)),
-        access_entity: t.Optional(t.String({ minLength: 1, maxLength: 512 })),
+        access_entity: t.Optional(SpaceName),
         limit: t.Optional(t.Number({ minimum: 1, maximum: 100, multipleOf: 1, description: "Default 20." })),
         cursor: t.Optional(t.String({ minLength: 1, maxLength: 256 })),
       },
@@ -157,7 +135,7 @@ export const memoryTools = [
       {
         memory_id: Id,
         text: t.Optional(content),
-        ...structuredFields,
+        ...undescribed,
         clear: t.Optional(t.Array(oneOf(CLEARABLE), { maxItems: CLEARABLE.length, description: "Fields to empty." })),
       },
       closed,
@@ -173,7 +151,7 @@ export const memoryTools = [
       if (both.length > 0) throw invalidInput(both.map((at) => ({ at, message: "is both given and cleared" })));
       if (Object.keys(changes).length === 0)
         throw invalidInput([{ at: "", message: "needs at least one field to change" }]);
-      const { id, revision, access_entity, updated_at } = await updateMemory(caller, memory_id, changes);
+      const { id, revision, access_entity, updated_at } = await namingText(updateMemory(caller, memory_id, changes));
       return { id, revision, access_entity, updated_at };
     },
     text: ({ id, revision }) => `Changed ${id}, now revision ${revision}.`,
@@ -192,6 +170,20 @@ export const memoryTools = [
     text: ({ deleted, skipped }) => `Deleted ${deleted}, skipped ${skipped}.`,
   }),
 ];
+
+/** The same for what a refusal names. */
+async function namingText<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Problem) || !error.extras.errors) throw error;
+    const errors = error.extras.errors.map(({ at, message }) => ({
+      at: at.replace(/(^|\.)content$/, "$1text"),
+      message,
+    }));
+    throw new Problem(error.code, error.detail, { ...error.extras, errors });
+  }
+}
 
 /** The one name that differs: tools call it text, as their users know it; everything else calls it content. */
 const asNewMemory = ({ text, ...rest }: Static<typeof NewText>): NewMemory => ({ content: text, ...rest });

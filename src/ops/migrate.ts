@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Logger } from "@graphile/logger";
 import { compile, migrate } from "graphile-migrate";
 import postgres from "postgres";
+import { messageOf, Refusal } from "../refusal.ts";
 
 const MIGRATIONS = join(import.meta.dir, "../../migrations");
 
@@ -16,27 +17,34 @@ export function newestMigration(): string {
   return `${newest.slice(0, 6)}.sql`;
 }
 
-/** Applies every committed migration the database lacks, as its owner. Waits for another runner. Throws what one throws. */
+/**
+ * Applies every committed migration the database lacks, as its owner. Waits for another runner. Throws a Refusal where
+ * the database does not answer, and what a failing migration throws: that one is rolled back, earlier ones stay.
+ */
 export async function migrateDatabase(owner_url: string): Promise<void> {
   const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
-  // A lock of the session, not of a transaction: graphile-migrate opens its own connections and transactions.
-  const session = await sql.reserve();
   try {
-    await session`select pg_advisory_lock(${LOCK})`;
-    await migrate(settingsFor(owner_url));
+    // A lock of the session, not of a transaction: graphile-migrate opens its own connections and transactions.
+    const session = await sql.reserve().catch((error: unknown) => {
+      throw new Refusal("database_unreachable", `The owner's database does not answer: ${messageOf(error)}.`, error);
+    });
+    try {
+      await session`select pg_advisory_lock(${LOCK})`;
+      await migrate(settingsFor(owner_url));
+    } finally {
+      session.release();
+    }
   } finally {
-    session.release();
-    await sql.end();
+    await sql.end(); // lets go of the lock too
   }
 }
 
 /** The living sql/ as one text, ready to run on a database: what the drift test applies. */
 export const livingSql = (owner_url: string) => compile(settingsFor(owner_url), "--!include all.sql\n");
 
-function settingsFor(connectionString: string) {
-  const failed: string[] = [];
-  const logger = new Logger(() => (level, message) => {
-    if (level === "error") failed.push(message);
-  });
-  return { connectionString, migrationsFolder: MIGRATIONS, logger };
-}
+/** graphile-migrate tells its errors by throwing them; what it logs beside is for a terminal of its own. */
+const settingsFor = (connectionString: string) => ({
+  connectionString,
+  migrationsFolder: MIGRATIONS,
+  logger: new Logger(() => () => {}),
+});

@@ -1,8 +1,6 @@
 import { type Static, t } from "elysia";
-import { CATEGORIES, Memory, READABLE_STATES } from "../memories/schema.ts";
-import { oneOf } from "../schema.ts";
-
-const closed = { additionalProperties: false } as const;
+import { CATEGORIES, Memory, READABLE_STATES, SpaceName } from "../memories/schema.ts";
+import { closed, oneOf } from "../schema.ts";
 
 const oneOrMore = <const W extends readonly [string, ...string[]]>(words: W, description: string) =>
   t.Union([oneOf(words), t.Array(oneOf(words), { minItems: 1, maxItems: words.length })], { description });
@@ -13,13 +11,13 @@ export const Filter = t.Object(
     category: t.Optional(oneOrMore(CATEGORIES, "One or several.")),
     state: t.Optional(oneOrMore(READABLE_STATES, "Default active.")),
     access_entity: t.Optional(
-      t.Union([t.String({ maxLength: 512 }), t.Array(t.String({ maxLength: 512 }), { minItems: 1, maxItems: 32 })], {
-        description: "Only in these spaces.",
-      }),
+      t.Union([SpaceName, t.Array(SpaceName, { minItems: 1, maxItems: 32 })], { description: "Only in these spaces." }),
     ),
   },
   closed,
 );
+
+export type Filter = Static<typeof Filter>;
 
 export const SearchRequest = t.Object(
   {

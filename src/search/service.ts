@@ -1,10 +1,10 @@
-import type { Caller } from "../db.ts";
+import type { Caller, Tx } from "../db.ts";
+import { columns } from "../memories/columns.ts";
 import type { Memory } from "../memories/schema.ts";
-import { columns } from "../memories/service.ts";
 import { lexicalHits } from "./lexical.ts";
-import type { SearchAnswer, SearchRequest } from "./schema.ts";
+import type { Filter, SearchAnswer, SearchRequest } from "./schema.ts";
 
-/** Matches are counted up to here. */
+/** Matches of a search are counted up to here. */
 const MAX_COUNT = 1000;
 
 /** What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. */
@@ -13,28 +13,48 @@ export function searchMemories(
   { query, limit = 10, filter = {} }: SearchRequest,
 ): Promise<SearchAnswer> {
   const started = performance.now();
-  const only = {
-    states: listed(filter.state) ?? ["active"],
-    categories: listed(filter.category),
-    access_entities: listed(filter.access_entity),
-  };
   return caller.read(async (tx) => {
-    // Hits come from a definer function that sees as the policies do; the rows are read again under the policies.
-    const rows = await tx<(Memory & { score: number; total: number })[]>`
-      with hits as materialized (${lexicalHits(tx, query, only, MAX_COUNT)})
-      select ${columns(tx)}, score, (select count(*)::int from hits) as total
-      from hits
-      join brain.memories using (id)
-      join brain.spaces on spaces.id = space_id
-      order by score desc, memories.id desc
-      limit ${limit}`;
+    const { found, total } = await findIn(tx, query, filter, { offset: 0, limit, count_to: MAX_COUNT });
     return {
-      results: rows.map(({ total: _, ...memory }) => ({ ...memory, matched: ["lexical"] })),
-      total_count: rows[0]?.total ?? 0,
+      results: found.map((memory) => ({ ...memory, matched: ["lexical"] })),
+      total_count: total,
       took_ms: Math.round((performance.now() - started) * 10) / 10,
       degraded: [],
     };
   });
+}
+
+export type Found = Memory & { score: number };
+
+/** A stretch of what matches, and how many match in all, counted to `count_to`. Lists with a search_query use it too. */
+export async function findIn(
+  tx: Tx,
+  query: string,
+  { state, category, access_entity }: Filter,
+  { offset, limit, count_to }: { offset: number; limit: number; count_to: number },
+): Promise<{ found: Found[]; total: number }> {
+  const only = {
+    states: listed(state) ?? ["active"],
+    categories: listed(category),
+    access_entities: listed(access_entity),
+  };
+  const hits = lexicalHits(tx, query, only, count_to);
+  // Hits come from a definer function that sees as the policies do; the rows are read again under the policies.
+  const rows = await tx<(Found & { total: number })[]>`
+    with hits as materialized (${hits})
+    select ${columns(tx)}, score, (select count(*)::int from hits) as total
+    from hits
+    join brain.memories using (id)
+    join brain.spaces on spaces.id = space_id
+    order by score desc, memories.id desc
+    offset ${offset}
+    limit ${limit}`;
+  // A page beyond the last has no row to tell the total.
+  const [counted] =
+    rows.length > 0 || offset === 0
+      ? rows
+      : await tx<{ total: number }[]>`select count(*)::int as total from (${hits}) as hits`;
+  return { found: rows.map(({ total: _, ...memory }) => memory), total: counted?.total ?? 0 };
 }
 
 const listed = <T>(value: T | T[] | undefined): T[] | null =>

@@ -1,6 +1,6 @@
 import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
-import { LeanMemory, lean, line } from "../memories/tools.ts";
+import { LeanMemory, lean, line } from "../memories/lean.ts";
 import { SearchRequest, score } from "./schema.ts";
 import { searchMemories } from "./service.ts";
 

@@ -1,0 +1,33 @@
+import { type FieldError, invalidInput, malformed } from "./problem.ts";
+
+/** Deepest nesting of objects and lists in a body or in a tool's arguments. */
+export const MAX_DEPTH = 64;
+const MAX_ERRORS = 20;
+
+/**
+ * Refuses what JSON can say and we cannot keep as it is: NUL and lone surrogates, in keys and values, the key
+ * `__proto__`, numbers JavaScript would change, and nesting beyond MAX_DEPTH. For REST bodies and tool arguments
+ * alike, before the schema. Throws INVALID_INPUT with the places, or MALFORMED for the depth.
+ */
+export function checkJson(value: unknown): void {
+  const errors: FieldError[] = [];
+  visit(value, [], errors);
+  if (errors.length > 0) throw invalidInput(errors);
+}
+
+const isBadText = (text: string) => text.includes("\0") || !text.isWellFormed();
+const isBadNumber = (number: number) =>
+  Number.isInteger(number) ? !Number.isSafeInteger(number) : !Number.isFinite(number);
+
+function visit(value: unknown, path: string[], errors: FieldError[]) {
+  if (errors.length >= MAX_ERRORS) return;
+  const refuse = (message: string) => errors.push({ at: path.join("."), message });
+  if (typeof value === "string" && isBadText(value)) refuse("must be text without NUL and lone surrogates");
+  if (typeof value === "number" && isBadNumber(value)) refuse("must be a number within 2^53");
+  if (typeof value !== "object" || value === null) return;
+  if (path.length >= MAX_DEPTH) throw malformed(`JSON may nest at most ${MAX_DEPTH} levels deep.`);
+  for (const [key, inner] of Object.entries(value)) {
+    if (key === "__proto__" || isBadText(key)) refuse("has a key that cannot be kept");
+    else visit(inner, [...path, key], errors);
+  }
+}

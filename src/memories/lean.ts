@@ -1,0 +1,42 @@
+import { type Static, t } from "elysia";
+import type { Memory } from "./schema.ts";
+
+/** A memory as a model needs it: what says nothing (null, empty) and what serves programs is left out. */
+export const LeanMemory = t.Object({
+  id: t.String(),
+  content: t.String(),
+  category: t.String(),
+  access_entity: t.String(),
+  state: t.String(),
+  revision: t.Number(),
+  owner: t.String(),
+  app: t.String(),
+  created_at: t.String(),
+  updated_at: t.String(),
+  artifact_type: t.Optional(t.String()),
+  artifact_ref: t.Optional(t.String()),
+  entities: t.Optional(t.Array(t.String())),
+  thread: t.Optional(t.String()),
+  evidence: t.Optional(t.Array(t.String())),
+  tags: t.Optional(t.Object({})),
+  code_refs: t.Optional(t.Array(t.Object({}))),
+  source: t.Optional(t.String()),
+  metadata: t.Optional(t.Object({})),
+});
+export type LeanMemory = Static<typeof LeanMemory>;
+
+export function lean({ app_id: _app, scope: _scope, source, ...memory }: Memory): LeanMemory {
+  const told = Object.entries(memory).filter(([, value]) => value !== null && !isEmpty(value));
+  return { ...Object.fromEntries(told), ...(source !== "user" && { source }) } as LeanMemory;
+}
+
+const isEmpty = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
+
+const PREVIEW = 280;
+
+/** One line for a memory, its text quoted so that it cannot pass for ours. */
+export function line({ id, category, content }: LeanMemory, extra = "") {
+  const characters = [...content];
+  const preview = characters.length > PREVIEW ? `${characters.slice(0, PREVIEW).join("")}…` : content;
+  return `${id} ${category}${extra} ${JSON.stringify(preview)}`;
+}

@@ -1,0 +1,179 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import postgres from "postgres";
+import { catalogFaults } from "../support/catalog.ts";
+import { freshDatabase, type TestDatabase } from "../support/server.ts";
+
+let database: TestDatabase;
+let owner: postgres.Sql;
+let service: postgres.Sql;
+beforeAll(async () => {
+  database = await freshDatabase();
+  owner = postgres(database.owner_url, { max: 1, onnotice: () => {} });
+  service = postgres(database.service_url, { max: 1, onnotice: () => {} });
+});
+afterAll(async () => {
+  await Promise.all([owner.end(), service.end()]);
+  await database.drop();
+});
+
+test("nothing in the catalog is at fault", async () => {
+  expect(await catalogFaults(owner)).toEqual([]);
+});
+
+/** Each way to break the wall, and what the lint says of it. The lint is worth what it catches. */
+describe("the lint catches", () => {
+  class Undo extends Error {}
+
+  test.each([
+    [
+      "a table without row security",
+      "create table brain.t (org_id uuid not null primary key)",
+      "t: row security is off",
+    ],
+    ["a policy dropped", "drop policy within_spaces on brain.memories", "memories: no policy"],
+    ["row security switched off", "alter table brain.spaces disable row level security", "spaces: row security is off"],
+    [
+      "a second, wider policy",
+      "create policy all_of_it on brain.memories to brain_app using (true)",
+      "memories: two policies for one command",
+    ],
+    [
+      "a policy for everybody",
+      "alter policy within_spaces on brain.memories to public",
+      "memories: the policy within_spaces is open to more than brain_app",
+    ],
+    [
+      "a policy that forgets the org",
+      "alter policy own_user on brain.users using (id = app.current_user_id())",
+      "users: the policy own_user does not ask for the org, or asks for each row",
+    ],
+    [
+      "a key over all orgs",
+      "alter table brain.users add constraint one_sub unique (sub)",
+      "users: one_sub does not begin with org_id",
+    ],
+    [
+      "a reference without org_id",
+      "alter table brain.apps add unique (org_id, is_active, id), add constraint pick foreign key (owner_id, org_id) references brain.users (id, org_id) not valid",
+      null,
+    ],
+    [
+      "a view that sees as its owner",
+      "create view brain.v as select * from brain.memories",
+      "brain.v: a view without security_invoker, or a materialized one",
+    ],
+    [
+      "an immutable context function",
+      "alter function app.current_org_id() immutable",
+      "app.current_org_id(): a context function that is not stable",
+    ],
+    [
+      "an unpinned definer function",
+      "alter function app.enter(text, text, text, text[]) reset search_path",
+      "app.enter(text,text,text,text[]): a definer function whose search_path is not pinned",
+    ],
+    [
+      "a new definer function",
+      "create function app.f() returns int language sql security definer set search_path = pg_catalog, pg_temp as 'select 1'",
+      "app.f(): a definer function nobody has looked at",
+    ],
+    [
+      "a function for everybody",
+      "grant execute on function app.org_key(text) to public",
+      "app.org_key(text): everybody may execute it",
+    ],
+    [
+      "a grant on a whole table",
+      "grant insert on brain.memories to brain_app",
+      "memories: brain_app may INSERT the whole table",
+    ],
+    [
+      "a grant on a column that is fixed",
+      "grant update (owner) on brain.memories to brain_app",
+      "memories: brain_app may UPDATE owner",
+    ],
+    [
+      "an enum",
+      "create type brain.e as enum ('a'); alter table brain.apps add column e brain.e",
+      "apps: a column of an enum type",
+    ],
+    [
+      "an index that begins elsewhere",
+      "create index elsewhere on brain.memories (created_at)",
+      "memories: the index brain.elsewhere does not begin with org_id",
+    ],
+    ["a table without org_id", "create table brain.t (id int primary key)", "t: no org_id that is not null"],
+  ])("%s", async (_what, statement, fault) => {
+    let found: string[] = [];
+    await owner
+      .begin(async (tx) => {
+        await tx.unsafe(statement);
+        found = await catalogFaults(tx as unknown as postgres.Sql);
+        throw new Undo();
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof Undo) && fault !== null) throw error;
+      });
+    if (fault !== null) expect(found).toContain(fault);
+  });
+});
+
+test("what the service may do, as a whole", async () => {
+  const granted = await owner<{ line: string }[]>`
+    select table_name || ' ' || lower(privilege_type) || ': ' || string_agg(column_name, ' ' order by ordinal_position) as line
+    from (
+      select p.table_name, p.privilege_type, p.column_name, c.ordinal_position
+      from information_schema.column_privileges p
+      join information_schema.columns c using (table_schema, table_name, column_name)
+      where grantee = 'brain_app' and privilege_type <> 'SELECT'
+    ) as privileges
+    group by table_name, privilege_type
+    union all
+    select table_name || ' ' || lower(privilege_type)
+    from information_schema.table_privileges where grantee = 'brain_app'
+    union all
+    select routine_name from information_schema.routine_privileges where grantee = 'brain_app'
+    order by line`;
+  expect(granted.map(({ line }) => line)).toMatchInlineSnapshot(`
+    [
+      "apps select",
+      "current_org_id",
+      "current_spaces",
+      "current_sub",
+      "current_user_id",
+      "enter",
+      "memories insert: id space_id app_id app content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata",
+      "memories select",
+      "memories update: space_id content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata state",
+      "orgs select",
+      "provision",
+      "schema_state",
+      "search_lexical",
+      "spaces select",
+      "users select",
+    ]
+  `);
+});
+
+test.each([
+  "truncate brain.memories",
+  "delete from brain.memories",
+  "create table brain.mine (id int)",
+  "create table public.mine (id int)",
+  "create temporary table mine (id int)",
+  "create schema mine",
+  "alter table brain.memories disable row level security",
+  "drop policy within_spaces on brain.memories",
+  "set role brain_app; alter function app.current_org_id() immutable",
+  "select * from brain.revoked_tokens where app.org_key('acme') is null",
+  "select * from graphile_migrate.migrations",
+  "insert into brain.users (org_id, sub) values (gen_random_uuid(), 'x')",
+  "insert into brain.spaces (org_id, access_entity) values (gen_random_uuid(), 'org:x')",
+  "update brain.apps set is_active = true",
+  "update brain.memories set owner = 'x'",
+  "update brain.memories set org_id = gen_random_uuid()",
+  "update brain.memories set revision = 1",
+  "insert into brain.memories (org_id) values (gen_random_uuid())",
+])("the service may not: %s", async (statement) => {
+  await expect(service.unsafe(statement).simple()).rejects.toMatchObject({ code: "42501" });
+});

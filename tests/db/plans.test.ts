@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { openDatabase } from "../../src/db.ts";
+import { listMemories } from "../../src/memories/service.ts";
+import { openWorld, type World } from "../support/world.ts";
+
+/**
+ * What a caller with few rows costs beside a colleague with many. Counted in rows read, not in time: reading a
+ * colleague's rows, even to throw them away, would tell about them by the clock.
+ */
+let world: World;
+const MANY = 10_000;
+const FEW = 30;
+
+beforeAll(async () => {
+  world = await openWorld();
+  for (const sub of ["many", "few"]) await world.api({ org: "acme", sub }).post("/memories", { content: "first" });
+  for (const [sub, rows] of Object.entries({ many: MANY, few: FEW - 1 }))
+    await world.owner`
+      insert into brain.memories (org_id, id, space_id, owner_id, owner, app_id, app, content, category, created_at)
+      select org_id, gen_random_uuid(), spaces.id, owner_id, sub, apps.id, 'rest', 'row ' || n,
+             case when n % 10 = 0 then 'decision' else 'note' end, now() - n * interval '1 second'
+      from brain.users join brain.apps using (org_id) join brain.spaces using (org_id), generate_series(1, ${rows}) as n
+      where sub = ${sub} and owner_id = users.id and access_entity = 'user:' || sub`;
+  await world.owner`analyze brain.memories`;
+});
+afterAll(() => world.close());
+
+/** Rows of brain.memories read by some work of the few's, all of its connections closed so that it is counted. */
+async function rowsRead(work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>): Promise<number> {
+  const read = async () => {
+    const [row] = await world.owner<{ read: number }[]>`
+      select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+      from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables where relid = 'brain.memories'::regclass`;
+    return row?.read ?? 0;
+  };
+  const before = await read();
+  const database = openDatabase(world.urls.service_url, { max: 1 });
+  await work(database);
+  await database.close();
+  let after = before;
+  for (let tries = 0; after === before && tries < 100; tries++) {
+    await Bun.sleep(20); // the closed backend reports as it exits
+    after = await read();
+  }
+  return after - before;
+}
+
+const few = { org: "acme", sub: "few", jti: "x", scopes: new Set<string>(), grants: ["user:few"], expires_at: 0 };
+
+test.each([
+  ["a page", {}],
+  ["a page and its total", { size: 5 }],
+  ["a filtered page", { category: "decision" as const }],
+  ["a state with no rows", { state: "archived" as const }],
+  ["a search", { search_query: "row" }],
+])("%s reads no more than the caller's own rows", async (_what, query) => {
+  const rows = await rowsRead(async (database) => {
+    // Often enough for the driver's prepared statement to get its generic plan.
+    for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest"), query);
+  });
+  expect(rows / 8).toBeLessThanOrEqual(FEW * 4);
+});

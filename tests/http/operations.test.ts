@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createApp } from "../../src/app.ts";
+import { ROUTE_NEEDS } from "../../src/auth/scopes.ts";
+import { openDatabase } from "../../src/db.ts";
+import { createLog } from "../../src/log.ts";
+import { newestMigration } from "../../src/ops/migrate.ts";
+import { ada, openWorld, SETTINGS, tokenFor, type World } from "../support/world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld();
+});
+afterAll(() => world.close());
+
+test("live, ready and deps answer without a token", async () => {
+  expect(await world.raw("/health/live")).toMatchObject({ status: 200, body: { status: "ok" } });
+  expect(await world.raw("/health/ready")).toMatchObject({
+    status: 200,
+    body: { status: "ok", migration: newestMigration() },
+  });
+  expect(await world.raw("/health/deps")).toMatchObject({
+    status: 200,
+    body: { dependencies: [{ name: "postgresql", status: "ok", took_ms: expect.any(Number) }] },
+  });
+});
+
+test.each([
+  ["behind", "999999.sql", "lacks migrations"],
+  ["ahead", "000000.sql", "newer schema"],
+])("a schema that is %s is not ready, and says so", async (_what, newest_migration, said) => {
+  const app = await createApp({ ...SETTINGS, newest_migration }, world.database, () => {});
+  const response = await app.handle(new Request("http://localhost/health/ready"));
+  expect({ status: response.status, retry: response.headers.get("retry-after") }).toEqual({ status: 503, retry: "5" });
+  expect(await response.json()).toMatchObject({ code: "UNAVAILABLE", detail: expect.stringContaining(said) });
+});
+
+test("without its database the service answers 503 and stays alive", async () => {
+  const nowhere = openDatabase("postgres://nobody@127.0.0.1:1/nothing");
+  const logged: string[] = [];
+  const log = createLog("error", (line) => void logged.push(line));
+  const app = await createApp({ ...SETTINGS, newest_migration: newestMigration() }, nowhere, log);
+  const ask = async (path: string, init: RequestInit = {}) => app.handle(new Request(`http://localhost${path}`, init));
+  const headers = { authorization: `Bearer ${await tokenFor(ada)}`, "content-type": "application/json" };
+
+  const list = await ask("/api/v1/memories", { headers });
+  expect({ status: list.status, retry: list.headers.get("retry-after") }).toEqual({ status: 503, retry: "1" });
+  const body = await list.text();
+  expect(body).not.toMatch(/127\.0\.0\.1|ECONN|postgres/i);
+  expect(logged.join("")).toContain("ECONNREFUSED");
+
+  const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "list_memories" } };
+  const response = await ask("/mcp", { method: "POST", headers, body: JSON.stringify(message) });
+  const called = (await response.json()) as { result: { content: [{ text: string }] } };
+  expect(JSON.parse(called.result.content[0].text)).toMatchObject({ code: "UNAVAILABLE" });
+
+  expect((await ask("/health/live")).status).toBe(200);
+  expect((await ask("/health/ready")).status).toBe(503);
+  expect(await (await ask("/health/deps")).json()).toMatchObject({ dependencies: [{ status: "down" }] });
+  await nowhere.close();
+});
+
+test("the table of scopes and the registered routes are the same list", () => {
+  const registered = world.app.registered.map(({ method, path }) => `${method} ${path}`);
+  expect(registered.sort()).toEqual(Object.keys(ROUTE_NEEDS).sort());
+});
+
+test("the OpenAPI document has every route with its answers, and no reference that leads nowhere", async () => {
+  const { body } = await world.raw("/openapi.json");
+  expect(body.openapi).toBe("3.1.0");
+  const told = Object.entries<Record<string, { responses: object; operationId: string }>>(body.paths).flatMap(
+    ([path, operations]) =>
+      Object.entries(operations).map(
+        ([method, { responses }]) => [`${method.toUpperCase()} ${path}`, Object.keys(responses).length] as const,
+      ),
+  );
+  expect(told.map(([route]): string => route).sort()).toEqual(
+    Object.keys(ROUTE_NEEDS)
+      .map((route) => route.replace(/:(\w+)/g, "{$1}"))
+      .sort(),
+  );
+  expect(told.every(([, answers]) => answers >= 2)).toBe(true);
+  const references = JSON.stringify(body).match(/"\$ref":"[^"]+"/g) ?? [];
+  expect(new Set(references)).toEqual(new Set(['"$ref":"#/components/schemas/Problem"']));
+  expect(body.components.schemas.Problem.properties.code.enum).toContain("INVALID_INPUT");
+});
+
+test("a route that breaks its own promise is our failure, and tells nothing", async () => {
+  await world.owner`alter table brain.memories drop constraint memories_category_check`;
+  const { body } = await world.api(ada).post("/memories", { content: "x" });
+  await world.owner`update brain.memories set category = 'gossip' where id = ${body.id}`;
+  const answer = await world.api(ada).get(`/memories/${body.id}`);
+  expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 500, code: "INTERNAL" });
+  expect(JSON.stringify(answer.body)).not.toContain("gossip");
+});

@@ -1,0 +1,130 @@
+import type postgres from "postgres";
+
+/** What is wrong with the catalog of a database, as sentences; none is right. Schemas brain and app. */
+export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
+  const faults = await sql<{ fault: string }[]>`
+    with tables as (
+      select pg_class.oid, relname as name, relrowsecurity
+      from pg_class
+      where relnamespace = 'brain'::regnamespace and relkind in ('r', 'p')
+    ),
+    functions as (
+      select oid, oid::regprocedure::text as name, prosecdef, provolatile, proconfig, proacl, proowner, prosrc, prorettype
+      from pg_proc
+      where pronamespace in ('app'::regnamespace, 'brain'::regnamespace)
+    ),
+    keys as (
+      select tables.name, conname, contype, confrelid,
+             (select attname from pg_attribute where attrelid = conrelid and attnum = conkey[1]) as first_column
+      from pg_constraint
+      join tables on tables.oid = conrelid
+      where contype in ('p', 'u', 'f')
+    )
+    select name || ': row security is off' as fault from tables where not relrowsecurity
+    union all
+    select name || ': no policy' from tables
+    where not exists (select from pg_policy where polrelid = tables.oid)
+    union all
+    select name || ': two policies for one command' from tables
+    join pg_policy on polrelid = tables.oid
+    group by name, case polcmd when '*' then 'r' else polcmd end having count(*) > 1
+    union all
+    select tables.name || ': the policy ' || polname || ' is open to more than brain_app' from tables
+    join pg_policy on polrelid = tables.oid
+    where polroles <> array['brain_app'::regrole::oid]
+    union all
+    select tables.name || ': the policy ' || polname || ' does not ask for the org, or asks for each row' from tables
+    join pg_policy on polrelid = tables.oid
+    cross join lateral (values (pg_get_expr(polqual, polrelid)), (pg_get_expr(polwithcheck, polrelid))) as expressions (text)
+    where text is not null and text not like '%org_id = ( SELECT app.current_org_id()%'
+    union all
+    select name || ': no org_id that is not null' from tables
+    where not exists (
+      select from pg_attribute where attrelid = tables.oid and attname = 'org_id' and attnotnull and atttypid = 'uuid'::regtype
+    )
+    union all
+    select name || ': ' || conname || ' does not begin with org_id' from keys where first_column <> 'org_id'
+    union all
+    select tables.name || ': the index ' || indexrelid::regclass || ' does not begin with org_id' from tables
+    join pg_index on indrelid = tables.oid
+    where (select attname from pg_attribute where attrelid = indrelid and attnum = indkey[0]) is distinct from 'org_id'
+    union all
+    select name || ': a column of an enum type' from tables
+    join pg_attribute on attrelid = tables.oid
+    join pg_type on pg_type.oid = atttypid
+    where typtype = 'e'
+    union all
+    select oid::regclass || ': a view without security_invoker, or a materialized one'
+    from pg_class
+    where relnamespace in ('app'::regnamespace, 'brain'::regnamespace)
+      and (relkind = 'm' or relkind = 'v' and not coalesce(reloptions, '{}') @> array['security_invoker=true'])
+    union all
+    select name || ': a context function that is not stable' from functions
+    where name like 'app.current_%' and provolatile <> 's'
+    union all
+    select name || ': a definer function whose search_path is not pinned' from functions
+    where prosecdef and not coalesce(proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']
+    union all
+    select name || ': everybody may execute it' from functions
+    cross join lateral aclexplode(coalesce(proacl, acldefault('f', proowner))) as granted
+    where granted.grantee = 0
+    union all
+    select name || ': a definer function nobody has looked at' from functions
+    where prosecdef and name not in (
+      'app.enter(text,text,text,text[])', 'app.provision(text,text,text[],text[],text)', 'app.schema_state()',
+      'app.search_lexical(text,text[],text[],text[],text[],text[],integer)'
+    )
+    union all
+    select nspname || ': everybody may use or create in it' from pg_namespace
+    cross join lateral aclexplode(coalesce(nspacl, acldefault('n', nspowner))) as granted
+    where nspname in ('app', 'brain', 'graphile_migrate') and granted.grantee = 0
+    union all
+    select 'the database: everybody may ' || granted.privilege_type from pg_database
+    cross join lateral aclexplode(coalesce(datacl, acldefault('d', datdba))) as granted
+    where datname = current_database() and granted.grantee = 0
+    union all
+    select 'brain_app: owns, bypasses, creates or logs in' from pg_roles
+    where rolname = 'brain_app'
+      and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication or rolcanlogin
+           or exists (select from pg_class where relowner = pg_roles.oid) or exists (select from pg_proc where proowner = pg_roles.oid))
+    union all
+    select tables.name || ': brain_app may ' || granted.privilege_type || ' the whole table' from tables
+    join pg_class on pg_class.oid = tables.oid
+    cross join lateral aclexplode(coalesce(relacl, acldefault('r', relowner))) as granted
+    where granted.grantee = 'brain_app'::regrole and granted.privilege_type <> 'SELECT'
+    union all
+    select tables.name || ': brain_app may ' || granted.privilege_type || ' ' || attname from tables
+    join pg_attribute on attrelid = tables.oid and attacl is not null
+    cross join lateral aclexplode(attacl) as granted
+    where granted.grantee = 'brain_app'::regrole
+      and attname in ('org_id', 'owner_id', 'owner', 'created_at', 'updated_at', 'revision', 'archived_at', 'deleted_at')
+    order by fault`;
+  return faults.map(({ fault }) => fault);
+}
+
+/** Everything in schemas brain and app that sql/ or a migration can make, as text to compare. */
+export async function catalogOf(sql: postgres.Sql): Promise<string[]> {
+  const rows = await sql<{ item: string }[]>`
+    select 'function ' || pg_get_functiondef(oid) || ' acl ' || coalesce(proacl::text, 'default') as item
+    from pg_proc where pronamespace in ('app'::regnamespace, 'brain'::regnamespace)
+    union all
+    select format('policy %s on %s for %s to %s using %s check %s', polname, polrelid::regclass, polcmd,
+                  polroles::regrole[], pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
+    from pg_policy
+    union all
+    select 'trigger ' || pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
+    union all
+    select format('table %s row security %s %s acl %s', oid::regclass, relrowsecurity, relforcerowsecurity, relacl)
+    from pg_class where relnamespace = 'brain'::regnamespace and relkind = 'r'
+    union all
+    select format('column %s.%s %s %s acl %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull, attacl)
+    from pg_attribute where attrelid in (select oid from pg_class where relnamespace = 'brain'::regnamespace and relkind = 'r')
+      and attnum > 0
+    union all
+    select format('schema %s acl %s', nspname, nspacl) from pg_namespace where nspname in ('app', 'brain')
+    union all
+    select format('comment %s %s', objoid, description) from pg_description
+    where objoid in (select oid from pg_proc where pronamespace = 'app'::regnamespace)
+    order by item`;
+  return rows.map(({ item }) => item);
+}

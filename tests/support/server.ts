@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres from "postgres";
+import { SUPERUSER, startServer } from "../../src/embedded/server.ts";
+import { migrateDatabase } from "../../src/ops/migrate.ts";
+import { prepareDatabase, type Roles } from "../../src/ops/roles.ts";
+
+/** The PostgreSQL of this run: an embedded one without fsync, or TEST_DATABASE_URL, a superuser there. */
+interface TestServer {
+  admin_url: string;
+  roles: Roles;
+  template: string;
+  stop(): Promise<void>;
+}
+
+/** A migrated database of its own. */
+export interface TestDatabase {
+  /** As the service: policies hold. */
+  service_url: string;
+  /** As the owner: sees every row. */
+  owner_url: string;
+  /** As the server's administrator. */
+  admin_url: string;
+  drop(): Promise<void>;
+}
+
+const RUN = `brain_test_${process.pid}_${Date.now().toString(36)}`;
+let started: Promise<TestServer> | undefined;
+let databases = 0;
+
+const testServer = () => {
+  started ??= startTestServer();
+  return started;
+};
+
+async function startTestServer(): Promise<TestServer> {
+  const { admin_url, stop } = process.env.TEST_DATABASE_URL
+    ? { admin_url: process.env.TEST_DATABASE_URL, stop: async () => {} }
+    : await startEmbedded();
+  const roles: Roles = {
+    owner: { name: `${RUN}_owner`, password: crypto.randomUUID() },
+    service: { name: `${RUN}_service`, password: crypto.randomUUID() },
+  };
+  const template = `${RUN}_template`;
+  await prepareDatabase(admin_url, template, roles);
+  await migrateDatabase(urlOf(admin_url, template, roles.owner));
+  return { admin_url, roles, template, stop };
+}
+
+async function startEmbedded() {
+  const folder = mkdtempSync(join(tmpdir(), "coding-brain-test-"));
+  const server = await startServer(folder, { fsync: false });
+  return {
+    admin_url: server.url(SUPERUSER, server.secrets.superuser_password, "postgres"),
+    async stop() {
+      await server.stop();
+      for (const place of [server.place, folder]) rmSync(place, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Clones the migrated template: about 0.1 s, against half a second for migrating anew. */
+export async function freshDatabase(): Promise<TestDatabase> {
+  const { template } = await testServer();
+  return emptyDatabase(template);
+}
+
+/** A database without our schema, or a copy of another. */
+export async function emptyDatabase(template = "template0"): Promise<TestDatabase> {
+  const { admin_url, roles } = await testServer();
+  const name = `${RUN}_${++databases}`;
+  await asAdmin(admin_url, (sql) =>
+    sql.unsafe(`create database ${name} template ${template} encoding 'UTF8' owner ${roles.owner.name}`),
+  );
+  // What a template does not hand on: the rights on the database itself.
+  await prepareDatabase(admin_url, name, roles);
+  return {
+    service_url: urlOf(admin_url, name, roles.service),
+    owner_url: urlOf(admin_url, name, roles.owner),
+    admin_url: urlOf(admin_url, name),
+    drop: () => asAdmin(admin_url, (sql) => sql.unsafe(`drop database ${name} with (force)`)),
+  };
+}
+
+/** Removes what the run made, also from a server that is not its own. */
+export async function stopServer() {
+  if (!started) return;
+  const { admin_url, roles, stop } = await started;
+  await asAdmin(admin_url, async (sql) => {
+    const left = await sql<{ datname: string }[]>`select datname from pg_database where starts_with(datname, ${RUN})`;
+    for (const { datname } of left) await sql.unsafe(`drop database ${datname} with (force)`);
+    for (const { name } of [roles.owner, roles.service]) await sql.unsafe(`drop role ${name}`);
+  });
+  await stop();
+}
+
+function urlOf(admin_url: string, database: string, role?: { name: string; password: string }): string {
+  const url = new URL(admin_url);
+  url.pathname = `/${database}`;
+  if (role) Object.assign(url, { username: role.name, password: role.password });
+  return url.href;
+}
+
+async function asAdmin(url: string, work: (sql: postgres.Sql) => Promise<unknown>) {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    await work(sql);
+  } finally {
+    await sql.end();
+  }
+}
