@@ -38,8 +38,11 @@ export async function startService(
     return {
       url: `http://${host}:${server.port}`,
       async stop() {
-        await Promise.race([server.stop(), Bun.sleep(DRAIN_SECONDS * 1000)]);
-        await server.stop(true);
+        // Not awaited: it would wait for idle keep-alive connections too.
+        const closed = server.stop();
+        const deadline = Date.now() + DRAIN_SECONDS * 1000;
+        while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(10);
+        await Promise.all([closed, server.stop(true)]);
         await database.close();
       },
     };
@@ -59,6 +62,7 @@ function listen({ host, port }: Config, fetch: (request: Request) => Response | 
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       maxRequestBodySize: MAX_REQUEST_BYTES,
       development: false, // or Bun's own error page would show our source to anybody
+      reusePort: false, // or, out of development, a second service would share the port in silence (Bun 1.4.5)
     });
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EADDRINUSE")

@@ -14,9 +14,10 @@ export function addServe(program: Command) {
       if (!config.database_url || !config.jwt_secret)
         throw new ConfigError("serve needs DATABASE_URL and JWT_SECRET_KEY.");
       const log = createLog(config.log_level);
+      const stopped = untilStopped();
       const service = await startService(config, config.database_url, config.jwt_secret, log);
       log("info", "listening", { url: service.url });
-      await untilStopped();
+      await stopped;
       await service.stop();
     });
 }

@@ -20,12 +20,13 @@ export function addUp(program: Command) {
 async function up() {
   const config = loadConfig();
   const log = createLog(config.log_level);
+  const stopped = untilStopped(); // from now on: a Ctrl-C while it starts must stop the database too
 
   if (config.database_url && config.jwt_secret) {
     if (config.owner_database_url) await migrateDatabase(config.owner_database_url);
     const service = await startService(config, config.database_url, config.jwt_secret, log);
     await greet(config, service, config.jwt_secret);
-    await untilStopped();
+    await stopped;
     return service.stop();
   }
 
@@ -40,7 +41,7 @@ async function up() {
     const jwt_secret = config.jwt_secret ?? server.secrets.jwt_secret;
     const service = await startService(config, database_url, jwt_secret, log);
     await greet(config, service, jwt_secret);
-    await untilStopped();
+    await stopped;
     await service.stop();
   } finally {
     await server.stop();

@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Logger } from "@graphile/logger";
 import { compile, migrate } from "graphile-migrate";
+import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import postgres from "postgres";
 import { messageOf, Refusal } from "../refusal.ts";
 
@@ -32,6 +33,8 @@ export async function migrateDatabase(owner_url: string): Promise<void> {
       await session`select pg_advisory_lock(${LOCK})`;
       await migrate(settingsFor(owner_url));
     } finally {
+      // graphile-migrate keeps its pool for 200 ms, and ends the process when the server closes that meanwhile (2.0.0-rc.3).
+      clearAllPools();
       session.release();
     }
   } finally {

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import postgres from "postgres";
+import { loadConfig } from "../../src/config.ts";
+import { openDatabase } from "../../src/db.ts";
+import { startService } from "../../src/main.ts";
+import { migrateDatabase, newestMigration } from "../../src/ops/migrate.ts";
+import { catalogOf } from "../support/catalog.ts";
+import { emptyDatabase, freshDatabase, type TestDatabase } from "../support/server.ts";
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await freshDatabase();
+});
+afterAll(() => database.drop());
+
+describe("migrating", () => {
+  test("an empty database, by three runners at once, and once more: the same schema, one record", async () => {
+    const empty = await emptyDatabase();
+    const owner = postgres(empty.owner_url, { max: 1, onnotice: () => {} });
+    const other = postgres(database.owner_url, { max: 1, onnotice: () => {} });
+    await Promise.all([1, 2, 3].map(() => migrateDatabase(empty.owner_url)));
+    const once = await catalogOf(owner);
+    await migrateDatabase(empty.owner_url);
+    expect(await catalogOf(owner)).toEqual(once);
+    expect(once.map(nameless)).toEqual((await catalogOf(other)).map(nameless));
+    const records = await owner<{ filename: string }[]>`select filename from graphile_migrate.migrations`;
+    expect(records.map(({ filename }) => filename)).toEqual([newestMigration()]);
+    await Promise.all([owner.end(), other.end()]);
+    await empty.drop();
+  });
+
+  test("as a role that may not is refused, and leaves no connection behind", async () => {
+    const empty = await emptyDatabase();
+    await expect(migrateDatabase(empty.service_url)).rejects.toThrow(/permission denied/);
+    await empty.drop();
+  });
+
+  test("without a server is refused with a sentence", async () => {
+    await expect(migrateDatabase("postgres://nobody@127.0.0.1:1/nothing")).rejects.toThrow(
+      /does not answer: .*ECONNREFUSED/,
+    );
+  });
+});
+
+/** Object ids of comments differ between databases. */
+const nameless = (item: string) => item.replace(/^comment \d+/, "comment");
+
+describe("the role check", () => {
+  const faults = async (url: string) => {
+    const opened = openDatabase(url, { max: 1 });
+    return opened.roleFaults().finally(() => opened.close());
+  };
+
+  test("finds nothing wrong with the service's role", async () => {
+    expect(await faults(database.service_url)).toEqual([]);
+  });
+
+  test("refuses the owner", async () => {
+    const [owns, stranger] = await faults(database.owner_url);
+    expect(owns).toContain("owns something");
+    expect(stranger).toContain("not a member of brain_app");
+  });
+
+  test("refuses a superuser", async () => {
+    expect((await faults(database.admin_url)).join()).toContain("is a superuser");
+  });
+
+  test.each([
+    ["bypassrls", "bypasses row-level security"],
+    ["createrole", "may create roles"],
+    ["replication", "may create roles or databases, or replicate"],
+    ["in role pg_read_all_data", null],
+  ])("of a role with %s says: %s", async (attribute, said) => {
+    const admin = postgres(database.admin_url, { max: 1, onnotice: () => {} });
+    const name = `brain_test_odd_${crypto.randomUUID().slice(0, 8)}`;
+    await admin.unsafe(`create role ${name} login password 'odd' ${attribute}; grant brain_app to ${name}`).simple();
+    const url = new URL(database.admin_url);
+    Object.assign(url, { username: name, password: "odd" });
+    const found = await faults(url.href);
+    await admin.unsafe(`drop role ${name}`);
+    await admin.end();
+    if (said) expect(found.join()).toContain(said);
+  });
+
+  test("a role that owns one function is refused", async () => {
+    const admin = postgres(database.admin_url, { max: 1, onnotice: () => {} });
+    const service = new URL(database.service_url).username;
+    await admin
+      .unsafe(
+        `create function public.mine() returns int language sql as 'select 1'; alter function public.mine() owner to ${service}`,
+      )
+      .simple();
+    const found = await faults(database.service_url);
+    await admin.unsafe("drop function public.mine()");
+    await admin.end();
+    expect(found.join()).toContain("owns something");
+  });
+
+  test.each(["owner_url", "admin_url"] as const)("the service does not start with %s", async (url) => {
+    const config = loadConfig({ PORT: "0" });
+    await expect(startService(config, database[url], "s".repeat(32), () => {})).rejects.toMatchObject({
+      exit: "role_refused",
+    });
+  });
+
+  test("a database that is not UTF-8 is refused", async () => {
+    const admin = postgres(database.admin_url, { max: 1, onnotice: () => {} });
+    const name = `${new URL(database.owner_url).pathname.slice(1)}_ascii`;
+    await admin.unsafe(`create database ${name} template template0 encoding 'SQL_ASCII' locale 'C'`);
+    const url = new URL(database.service_url);
+    url.pathname = `/${name}`;
+    expect((await faults(url.href)).join()).toContain("must be UTF8");
+    await admin.unsafe(`drop database ${name}`);
+    await admin.end();
+  });
+});
+
+test("a service on a database without migrations is not ready, and says what to do", async () => {
+  const empty = await emptyDatabase();
+  const service = await startService(loadConfig({ PORT: "0" }), empty.service_url, "s".repeat(32), () => {});
+  const response = await fetch(`${service.url}/health/ready`);
+  expect({ status: response.status, body: await response.json() }).toMatchObject({
+    status: 503,
+    body: { code: "UNAVAILABLE", detail: expect.stringContaining("brain migrate") },
+  });
+  await service.stop();
+  await empty.drop();
+});

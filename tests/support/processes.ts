@@ -1,0 +1,60 @@
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const ROOT = join(import.meta.dir, "../..");
+
+/** A folder of its own, gone at the end. Open to the database's user: mkdtemp's 0700 would send the cluster elsewhere. */
+export function temporaryFolder() {
+  const path = mkdtempSync(join(tmpdir(), "coding-brain-cli-"));
+  chmodSync(path, 0o755);
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** The environment of a command: only what is named, none of the variables of whoever runs the tests. */
+const environment = (env: Record<string, string>) => ({
+  PATH: process.env.PATH ?? "",
+  HOME: process.env.HOME ?? "/",
+  PORT: "0",
+  LOG_LEVEL: "warn",
+  ...env,
+});
+
+/** Runs `brain` with arguments to its end. */
+export async function brain(args: string[], env: Record<string, string> = {}) {
+  const command = Bun.spawn([process.execPath, "src/cli/brain.ts", ...args], {
+    cwd: ROOT,
+    env: environment(env),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [code, out, err] = await Promise.all([
+    command.exited,
+    new Response(command.stdout).text(),
+    new Response(command.stderr).text(),
+  ]);
+  return { code, out, err };
+}
+
+/** Starts `brain up` or `serve` and waits until it listens. */
+export async function startBrain(args: string[], env: Record<string, string>) {
+  const command = Bun.spawn([process.execPath, "src/cli/brain.ts", ...args], {
+    cwd: ROOT,
+    env: environment(env),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  let out = "";
+  const decoder = new TextDecoder();
+  const reader = command.stdout.getReader();
+  while (!out.includes("Ctrl-C stops it.")) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`brain ${args.join(" ")} ended with ${await command.exited}: ${out}`);
+    out += decoder.decode(value, { stream: true });
+  }
+  const url = /http:\/\/127\.0\.0\.1:\d+/.exec(out)?.[0] ?? "";
+  const token = /Bearer ([\w.-]+)/.exec(out)?.[1] ?? "";
+  return { process: command, out, url, token };
+}

@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test";
+import { ConfigError, loadConfig } from "../../src/config.ts";
+
+test("an empty environment gives the embedded mode on loopback", () => {
+  expect(loadConfig({})).toEqual({
+    host: "127.0.0.1",
+    port: 8765,
+    database_url: undefined,
+    owner_database_url: undefined,
+    data_dir: `${process.cwd()}/.brain`,
+    jwt_secret: undefined,
+    jwt_issuer: "https://codingbrain.local",
+    jwt_audience: "https://api.codingbrain.local",
+    jwt_max_lifetime_seconds: 31_536_000,
+    log_level: "info",
+  });
+});
+
+test("what is set counts, and an empty variable is an absent one", () => {
+  const env = {
+    PORT: " 80 ",
+    HOST: "::1",
+    DATABASE_URL: "postgres://a:b@c/d",
+    JWT_SECRET_KEY: "s".repeat(32),
+    LOG_LEVEL: "",
+  };
+  expect(loadConfig(env)).toMatchObject({
+    port: 80,
+    host: "::1",
+    database_url: "postgres://a:b@c/d",
+    jwt_secret: "s".repeat(32),
+    log_level: "info",
+  });
+});
+
+test.each([
+  ["PORT", { PORT: "65536" }],
+  ["PORT", { PORT: "-1" }],
+  ["PORT", { PORT: "80.5" }],
+  ["PORT", { PORT: "0x50" }],
+  ["DATABASE_URL", { DATABASE_URL: "mysql://x" }],
+  ["DATABASE_URL", { DATABASE_URL: "postgres://:::" }],
+  ["OWNER_DATABASE_URL", { OWNER_DATABASE_URL: "localhost" }],
+  ["JWT_SECRET_KEY", { JWT_SECRET_KEY: "short" }],
+  ["JWT_SECRET_KEY", { DATABASE_URL: "postgres://a@b/c" }],
+  ["JWT_MAX_LIFETIME_SECONDS", { JWT_MAX_LIFETIME_SECONDS: "0" }],
+  ["LOG_LEVEL", { LOG_LEVEL: "loud" }],
+])("a bad %s is named, and not repeated: %j", (name, env: Record<string, string>) => {
+  let message = "";
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) ({ message } = error);
+  }
+  expect(message).toStartWith(name);
+  expect(message).not.toContain("short");
+});
