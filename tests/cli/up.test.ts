@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -10,13 +10,8 @@ const folder = temporaryFolder();
 const env = { BRAIN_DATA_DIR: folder.path };
 let up: Awaited<ReturnType<typeof startBrain>>;
 
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
+/** The server takes its pid file away when it ends; the process itself may stay a zombie of whoever adopts it. */
+const isRunning = (place: string) => existsSync(join(place, "postgres/postmaster.pid"));
 const postmaster = () => Number(readFileSync(join(folder.path, "postgres/postmaster.pid"), "utf8").split("\n")[0]);
 
 const store = (content: string, token = up.token) =>
@@ -108,7 +103,7 @@ describe("while it runs", () => {
     const { port } = new URL(up.url);
     const { code, err } = await brain(["up"], { BRAIN_DATA_DIR: other.path, PORT: port });
     expect({ code, said: err.includes(`Port ${port}`) }).toEqual({ code: 6, said: true });
-    expect(() => readFileSync(join(other.path, "postgres/postmaster.pid"))).toThrow();
+    expect(isRunning(other.path)).toBe(false);
   }, 20_000);
 
   test("the variables for graphile-migrate and psql are printed, and status finds nothing pending", async () => {
@@ -155,10 +150,10 @@ describe("kill -9", () => {
 });
 
 test("Ctrl-C stops all of it", async () => {
-  const pid = postmaster();
+  expect(isRunning(folder.path)).toBe(true);
   up.process.kill("SIGINT");
   expect(await up.process.exited).toBe(0);
-  expect(isAlive(pid)).toBe(false);
+  expect(isRunning(folder.path)).toBe(false);
   up = await startBrain(["up"], env);
   expect((await store("once more")).status).toBe(201);
 }, 20_000);
@@ -171,10 +166,10 @@ test.if(process.getuid?.() === 0)(
     const other = await startBrain(["up"], { BRAIN_DATA_DIR: join(folder.path, "data") });
     const [, place = ""] = /The database lives in (\S+):/.exec(other.out) ?? [];
     expect(place).toStartWith("/var/lib/coding-brain/");
-    const postmaster = readFileSync(join(place, "postgres/postmaster.pid"), "utf8");
+    expect(isRunning(place)).toBe(true);
     other.process.kill("SIGTERM");
     expect(await other.process.exited).toBe(0);
-    expect(isAlive(Number(postmaster.split("\n")[0]))).toBe(false);
+    expect(isRunning(place)).toBe(false);
     rmSync(place, { recursive: true });
   },
   20_000,
