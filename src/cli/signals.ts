@@ -1,10 +1,9 @@
-/** Resolves at the first Ctrl-C or SIGTERM. A second one ends the process at once. */
+/**
+ * Resolves at the first Ctrl-C, SIGTERM or SIGHUP from now on. Further ones change nothing: stopping is bounded, and a
+ * wrapper such as npx hands on the signal that the terminal has sent to all of us already.
+ */
 export function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-      process.once(signal, () => {
-        process.once(signal, () => process.exit(1));
-        resolve();
-      });
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve());
   });
 }

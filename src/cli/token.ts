@@ -1,9 +1,9 @@
-import { mkdirSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { isSpaceName } from "../auth/grants.ts";
 import { SCOPES } from "../auth/scopes.ts";
 import { mintToken, tokenVerifier } from "../auth/tokens.ts";
 import { loadConfig } from "../config.ts";
+import { makeFolder } from "../embedded/place.ts";
 import { loadSecrets } from "../embedded/secrets.ts";
 
 interface TokenOptions {
@@ -37,7 +37,7 @@ export function addToken(program: Command) {
 }
 
 function embeddedSecret(data_dir: string): string {
-  mkdirSync(data_dir, { recursive: true });
+  makeFolder(data_dir);
   return loadSecrets(data_dir).jwt_secret;
 }
 

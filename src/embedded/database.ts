@@ -15,18 +15,27 @@ export interface EmbeddedDatabase {
 
 /** Starts or joins the embedded server of a data directory and makes its roles and database. Throws what those throw. */
 export async function openEmbedded(data_dir: string, say?: (line: string) => void): Promise<EmbeddedDatabase> {
+  ignorePgVariables();
   const server = await startServer(data_dir, say && { say });
   const { superuser_password, owner_password, service_password } = server.secrets;
   const root_database_url = server.url(SUPERUSER, superuser_password, "postgres");
-  if (server.is_ours)
-    await prepareDatabase(root_database_url, DATABASE, {
-      owner: { name: OWNER, password: owner_password },
-      service: { name: SERVICE, password: service_password },
+  if (server.is_ours) {
+    const owner = { name: OWNER, password: owner_password };
+    const service = { name: SERVICE, password: service_password };
+    await prepareDatabase(root_database_url, DATABASE, { owner, service }).catch(async (error: unknown) => {
+      await server.stop();
+      throw error;
     });
+  }
   return {
     server,
     database_url: server.url(SERVICE, service_password, DATABASE),
     owner_database_url: server.url(OWNER, owner_password, DATABASE),
     root_database_url,
   };
+}
+
+/** PGSSLMODE, PGOPTIONS and the like speak of somebody's own server; both drivers would follow them to ours. */
+function ignorePgVariables() {
+  for (const name of Object.keys(process.env)) if (name.startsWith("PG")) delete process.env[name];
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { accessSync, chmodSync, constants, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { messageOf, Refusal } from "../refusal.ts";
 
 /** Whom the server runs as: PostgreSQL refuses root. Absent: as ourselves. */
 export interface ServerUser {
@@ -16,7 +17,7 @@ const SHARED_PLACE = "/var/lib/coding-brain";
  * be able to enter every folder above; where one is closed to it (`mktemp -d`), a place under /var/lib serves instead.
  */
 export function placeFor(data_dir: string, say: (line: string) => void): { place: string; user?: ServerUser } {
-  const is_new = mkdirSync(data_dir, { recursive: true }) !== undefined;
+  const is_new = makeFolder(data_dir);
   if (process.getuid?.() !== 0) {
     if (is_new) chmodSync(data_dir, 0o700);
     return { place: data_dir };
@@ -33,6 +34,17 @@ export function placeFor(data_dir: string, say: (line: string) => void): { place
   for (const folder of [SHARED_PLACE, place]) chmodSync(folder, 0o755);
   say(`The database lives in ${place}: its user ${SERVER_USER} may not enter ${data_dir}.`);
   return { place, user };
+}
+
+/** Whether it had to be made. Throws a Refusal where it is no folder, or one may not write in it. */
+export function makeFolder(data_dir: string): boolean {
+  try {
+    const is_new = mkdirSync(data_dir, { recursive: true }) !== undefined;
+    accessSync(data_dir, constants.W_OK | constants.X_OK);
+    return is_new;
+  } catch (error) {
+    throw new Refusal("bad_config", `BRAIN_DATA_DIR cannot be used: ${messageOf(error)}.`, error);
+  }
 }
 
 /** Asks the system rather than reckoning with modes, groups and ACLs ourselves. */

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Refusal } from "../refusal.ts";
 
 /** What the embedded mode makes up for itself, once. */
 export interface Secrets {
@@ -9,6 +10,8 @@ export interface Secrets {
   readonly jwt_secret: string;
 }
 
+export const SECRETS_FILE = "secrets.json";
+
 const NAMES = ["superuser_password", "owner_password", "service_password", "jwt_secret"] as const;
 
 /**
@@ -16,12 +19,21 @@ const NAMES = ["superuser_password", "owner_password", "service_password", "jwt_
  * that start at once get the same. Throws where it cannot be read or written.
  */
 export function loadSecrets(data_dir: string): Secrets {
-  const file = join(data_dir, "secrets.json");
+  const file = join(data_dir, SECRETS_FILE);
   if (!existsSync(file)) publish(file, JSON.stringify(Object.fromEntries(NAMES.map((name) => [name, newSecret()]))));
-  const secrets: Partial<Secrets> = JSON.parse(readFileSync(file, "utf8"));
-  if (!NAMES.every((name) => (secrets[name]?.length ?? 0) >= 32))
-    throw new Error(`${file} is not one this program wrote; put the right one back, or move the data directory away.`);
-  return secrets as Secrets;
+  const secrets = parsed(readFileSync(file, "utf8"));
+  if (!secrets)
+    throw new Refusal("bad_config", `${file} is not what this program wrote; put it back, or move the folder away.`);
+  return secrets;
+}
+
+function parsed(text: string): Secrets | undefined {
+  try {
+    const secrets = JSON.parse(text) as Partial<Secrets> | null;
+    return NAMES.every((name) => (secrets?.[name]?.length ?? 0) >= 32) ? (secrets as Secrets) : undefined;
+  } catch {
+    return undefined; // no JSON
+  }
 }
 
 const newSecret = () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url");

@@ -18,7 +18,7 @@ import { Refusal } from "../refusal.ts";
 import { binariesIn } from "./binaries.ts";
 import { tryLock } from "./lock.ts";
 import { placeFor, type ServerUser } from "./place.ts";
-import { loadSecrets, type Secrets } from "./secrets.ts";
+import { loadSecrets, SECRETS_FILE, type Secrets } from "./secrets.ts";
 
 /** A running embedded PostgreSQL. */
 export interface EmbeddedServer {
@@ -52,13 +52,13 @@ export async function startServer(
 ): Promise<EmbeddedServer> {
   const { place, user } = placeFor(data_dir, say);
   const lock = tryLock(join(data_dir, "lock"));
+  const cluster: Cluster = { folder: join(place, "postgres"), log: join(place, "postgres.log"), fsync, user };
+  if (existsSync(cluster.folder) && !existsSync(join(data_dir, SECRETS_FILE)))
+    throw new Refusal(
+      "bad_config",
+      `${data_dir} has a database but no ${SECRETS_FILE}, which holds its passwords; put it back.`,
+    );
   const secrets = loadSecrets(data_dir);
-  const cluster: Cluster = {
-    folder: join(place, "postgres"),
-    log: join(place, "postgres.log"),
-    fsync,
-    ...(user && { user }),
-  };
 
   const running = lock ? await runningServer(cluster) : await serverOfAnother(cluster);
   if (!running && !lock)
@@ -89,7 +89,7 @@ interface Cluster {
   folder: string;
   log: string;
   fsync: boolean;
-  user?: ServerUser;
+  user: ServerUser | undefined;
 }
 
 /** No variable of the user's reaches the server: PG*, LD_LIBRARY_PATH, an unknown locale or time zone. */
@@ -171,7 +171,7 @@ const lastLines = ({ log }: Cluster) => readFileSync(log, "utf8").trimEnd().spli
 /** Fast shutdown. The pid file tells the end: after a join the server is not our child, and may stay a zombie. */
 async function stopIn(cluster: Cluster) {
   const { pid } = readPidFile(cluster) ?? {};
-  if (!pid) return;
+  if (!pid || !serverProcesses(cluster).includes(pid)) return clearRemains(cluster); // killed meanwhile
   signal(pid, "SIGINT");
   if (!(await until(30, () => !existsSync(join(cluster.folder, "postmaster.pid"))))) signal(pid, "SIGQUIT");
 }
@@ -188,6 +188,7 @@ const serverOfAnother = (cluster: Cluster) => until(20, () => readPidFile(cluste
 
 /** What a killed server leaves: backends at work that keep its memory in use, and a pid file that may name a stranger. */
 function clearRemains(cluster: Cluster) {
+  if (!existsSync(cluster.folder)) return;
   for (const pid of serverProcesses(cluster)) signal(pid, "SIGQUIT");
   const deadline = Date.now() + 10_000;
   while (serverProcesses(cluster).length > 0 && Date.now() < deadline) Bun.sleepSync(5);

@@ -88,6 +88,33 @@ describe("token", () => {
   });
 });
 
+describe("a folder that cannot be used", () => {
+  test("is named, with code 3: a file, one that lost its secrets, one with others", async () => {
+    using folder = temporaryFolder();
+    const file = `${folder.path}/file`;
+    await Bun.write(file, "");
+    expect(await brain(["up"], { BRAIN_DATA_DIR: file })).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("BRAIN_DATA_DIR"),
+    });
+
+    const data = `${folder.path}/data`;
+    await Bun.write(`${data}/secrets.json`, "{");
+    expect(await brain(["up"], { BRAIN_DATA_DIR: data })).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("secrets.json"),
+    });
+
+    await Bun.write(`${data}/postgres/PG_VERSION`, "18");
+    await Bun.file(`${data}/secrets.json`).delete();
+    expect(await brain(["up"], { BRAIN_DATA_DIR: data })).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("put it back"),
+    });
+    expect(await Bun.file(`${data}/secrets.json`).exists()).toBe(false);
+  });
+});
+
 test.each([
   [{ PORT: "x" }, 3],
   [{ DATABASE_URL: "postgres://a@127.0.0.1:1/b" }, 3],

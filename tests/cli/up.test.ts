@@ -149,10 +149,29 @@ describe("kill -9", () => {
   }, 20_000);
 });
 
-test("Ctrl-C stops all of it", async () => {
+test("variables for psql do not lead elsewhere", async () => {
+  const odd = { PGSSLMODE: "require", PGOPTIONS: "-c role=nope", PGHOST: "nowhere", PGTARGETSESSIONATTRS: "read-only" };
+  expect((await brain(["migrate"], { ...env, ...odd })).code).toBe(0);
+});
+
+test("migrate without a running database starts it, migrates, stops it", async () => {
+  using other = temporaryFolder();
+  for (let times = 0; times < 2; times++) {
+    expect(await brain(["migrate"], { BRAIN_DATA_DIR: other.path })).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("schema is at"),
+    });
+    expect(isRunning(other.path)).toBe(false);
+  }
+}, 20_000);
+
+test("Ctrl-C, handed on twice as npx does, stops all of it at once", async () => {
   expect(isRunning(folder.path)).toBe(true);
+  const started = performance.now();
+  up.process.kill("SIGINT");
   up.process.kill("SIGINT");
   expect(await up.process.exited).toBe(0);
+  expect(performance.now() - started).toBeLessThan(5000);
   expect(isRunning(folder.path)).toBe(false);
   up = await startBrain(["up"], env);
   expect((await store("once more")).status).toBe(201);

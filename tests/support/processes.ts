@@ -37,15 +37,20 @@ export async function brain(args: string[], env: Record<string, string> = {}) {
   return { code, out, err };
 }
 
-/** Starts `brain up` or `serve` and waits until it listens. */
-export async function startBrain(args: string[], env: Record<string, string>) {
-  const command = Bun.spawn([process.execPath, "src/cli/brain.ts", ...args], {
+/** Starts `brain up`, without waiting for anything. */
+export function spawnBrain(args: string[], env: Record<string, string>) {
+  return Bun.spawn([process.execPath, "src/cli/brain.ts", ...args], {
     cwd: ROOT,
     env: environment(env),
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",
   });
+}
+
+/** Starts `brain up` and waits until it listens. */
+export async function startBrain(args: string[], env: Record<string, string>) {
+  const command = spawnBrain(args, env);
   let out = "";
   const decoder = new TextDecoder();
   const reader = command.stdout.getReader();
