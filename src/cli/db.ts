@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
+import { untilStopped } from "./signals.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 
@@ -20,19 +21,29 @@ export function addDb(program: Command) {
     .description(
       "for developers of this project: run graphile-migrate on the embedded database, or on OWNER_DATABASE_URL",
     )
-    .argument("<action>", Object.keys(ACTIONS).join(", "), action)
+    .argument(
+      "<action>",
+      `${Object.keys(ACTIONS).join(", ")}; or start: the embedded database alone, until Ctrl-C`,
+      action,
+    )
     .argument("[options...]", "handed on, such as --message 'what it does'")
     .allowUnknownOption()
     .addHelpText(
       "after",
       "\nExits with graphile-migrate's own code; for status 1 means pending, 2 a current.sql in work, 3 both.",
     )
-    .action(async (args: string[], options: string[]) => {
+    .action(async (word: string, options: string[]) => {
       const { owner_database_url, data_dir } = loadConfig();
-      if (owner_database_url) return graphileMigrate([...args, ...options], {});
+      const args = [...(ACTIONS[word] ?? []), ...options];
+      if (owner_database_url && word !== "start") return graphileMigrate(args, {});
+      const stopped = untilStopped();
       const { server, ...urls } = await openEmbedded(data_dir, console.error);
       try {
-        await graphileMigrate([...args, ...options], {
+        if (word === "start") {
+          console.log('The database runs; eval "$(bun brain env)" in another terminal. Ctrl-C stops it.');
+          return await stopped;
+        }
+        await graphileMigrate(args, {
           OWNER_DATABASE_URL: urls.owner_database_url,
           SHADOW_DATABASE_URL: `${urls.owner_database_url}_shadow`,
           ROOT_DATABASE_URL: urls.root_database_url,
@@ -43,10 +54,10 @@ export function addDb(program: Command) {
     });
 }
 
-function action(word: string): string[] {
-  const args = ACTIONS[word];
-  if (!args) throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}.`);
-  return args;
+function action(word: string): string {
+  if (word !== "start" && !ACTIONS[word])
+    throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}, start.`);
+  return word;
 }
 
 async function graphileMigrate(args: string[], env: Record<string, string>) {

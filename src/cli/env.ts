@@ -6,14 +6,17 @@ import { Refusal } from "../refusal.ts";
 export function addEnv(program: Command) {
   program
     .command("env")
-    .description("print the variables graphile-migrate and psql need, for the embedded database of a running `up`")
+    .description("print the variables graphile-migrate and psql need, for the running embedded database")
     .addHelpText("after", '\nUse it as: eval "$(bun brain env)". The output holds passwords.')
     .action(async () => {
       const { data_dir } = loadConfig();
       const { server, ...urls } = await openEmbedded(data_dir, console.error);
       if (server.is_ours) {
         await server.stop();
-        throw new Refusal("database_unreachable", "The embedded database is not running; start it with `bun run up`.");
+        throw new Refusal(
+          "database_unreachable",
+          "The embedded database is not running; start it with `bun run up` or `bun brain db start`.",
+        );
       }
       console.log(`export OWNER_DATABASE_URL='${urls.owner_database_url}'
 export SHADOW_DATABASE_URL='${urls.owner_database_url}_shadow'
