@@ -1,4 +1,4 @@
-import { Elysia } from "elysia";
+import { Elysia, type TSchema } from "elysia";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { TokenSettings } from "./auth/tokens.ts";
@@ -31,7 +31,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     handler: { standardHostname: false },
   })
     .use(answers(log, (path) => allowedMethods(routes, path)))
-    .use(door(settings, database))
+    .use(door(settings, database, (method, path) => routes.find(isAt(method, path))?.hooks ?? {}))
     .use(healthRoutes(database, settings.newest_migration))
     .use(openapiRoutes(routes))
     .use(memoryRoutes)
@@ -39,7 +39,8 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(tokenRoutes)
     .use(mcpRoutes(transport));
 
-  for (const { method, path, hooks } of app.routes) routes.push({ method, path, hooks });
+  // What Elysia keeps of a route is untyped.
+  for (const { method, path, hooks } of app.routes) routes.push({ method, path, hooks: hooks as RouteHooks });
   for (const { method, path } of routes)
     if (!ROUTE_NEEDS[`${method} ${path}`]) throw new Error(`the route ${method} ${path} has no line in ROUTE_NEEDS`);
   return Object.assign(app, { registered: routes as readonly RegisteredRoute[] });
@@ -49,8 +50,20 @@ export async function createApp(settings: AppSettings, database: Database, log: 
 export interface RegisteredRoute {
   method: string;
   path: string;
-  hooks: object;
+  hooks: RouteHooks;
 }
+
+/** What a route was registered with, as far as we look at it. */
+export interface RouteHooks {
+  body?: TSchema;
+  query?: TSchema;
+  params?: TSchema;
+  response?: Record<string, TSchema>;
+  detail?: { summary?: string; tags?: string[] };
+}
+
+const isAt = (method: string, path: string) => (route: RegisteredRoute) =>
+  route.path === path && route.method === (method === "HEAD" ? "GET" : method);
 
 /** The methods a path takes, for 405; none where there is no such path. */
 function allowedMethods(routes: readonly RegisteredRoute[], path: string): string[] {

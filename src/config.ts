@@ -8,6 +8,8 @@ export interface Config {
   readonly database_url: string | undefined;
   /** The migrating owner's connection; absent means the embedded server's. */
   readonly owner_database_url: string | undefined;
+  /** An administrator's connection, for `brain migrate --create` alone. */
+  readonly root_database_url: string | undefined;
   /** Absolute path of the embedded data and the generated secrets. */
   readonly data_dir: string;
   /** Absent in embedded mode until the generated one is read. */
@@ -63,6 +65,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     port: integer("PORT", 8765, 0, 65535),
     database_url,
     owner_database_url: postgresUrl("OWNER_DATABASE_URL"),
+    root_database_url: postgresUrl("ROOT_DATABASE_URL"),
     data_dir: resolve(text("BRAIN_DATA_DIR") ?? ".brain"),
     jwt_secret: secret,
     jwt_issuer: text("JWT_ISSUER") ?? "https://codingbrain.local",

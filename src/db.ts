@@ -9,6 +9,8 @@ export type Tx = postgres.TransactionSql<{ timestamptz: string }>;
 export interface Caller extends Identity {
   /** The client this request came through: `rest`, `claude-code`, … */
   readonly app: string;
+  /** Whether the database has let this token in, in this request. Until then a revoked one has not been noticed. */
+  readonly has_entered: boolean;
   /** Runs the work in a read only transaction. */
   read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
@@ -70,12 +72,14 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
   return {
     callerFor(identity, app) {
       const { org, sub, jti, grants } = identity;
+      let has_entered = false;
 
       const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
         begin(mode, async (tx) => {
           const [{ entered } = { entered: false }] = await tx<{ entered: boolean }[]>`
             select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}) as entered`;
           if (!entered) throw new NotProvisioned();
+          has_entered = true;
           return work(tx);
         });
 
@@ -98,6 +102,9 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
       return {
         ...identity,
         app,
+        get has_entered() {
+          return has_entered;
+        },
         read: (work) => provisioned("read only", work),
         write: (work) => provisioned("", work),
       };

@@ -2,8 +2,8 @@
 export const SPACE_PREFIXES = ["user", "team", "project", "org"] as const;
 export type SpacePrefix = (typeof SPACE_PREFIXES)[number];
 
-/** `team:a/b`, `project:a`, `org:a` with path segments of letters, digits, dot, underscore and hyphen. */
-const SHARED_SPACE = /^(team|project|org):[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/;
+/** `team:a/b`, `project:a`, `org:a` with 1 to 16 path segments of letters, digits, dot, underscore and hyphen. */
+const SHARED_SPACE = /^(team|project|org):[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+){0,15}$/;
 
 /**
  * The grants a token really carries: well-formed shared spaces and the caller's own `user:` one.

@@ -23,8 +23,6 @@ import { loadSecrets, SECRETS_FILE, type Secrets } from "./secrets.ts";
 /** A running embedded PostgreSQL. */
 export interface EmbeddedServer {
   readonly secrets: Secrets;
-  /** The folder of the cluster and the binaries: the data directory, or where its user may enter. */
-  readonly place: string;
   /** URL of a database of this server for a role. */
   url(role: string, password: string, database: string): string;
   /** False where another process of ours runs the server and this one only uses it. */
@@ -74,7 +72,6 @@ export async function startServer(
 
   return {
     secrets,
-    place,
     url: (role, password, database) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`,
     is_ours: lock !== null,
     async stop() {

@@ -59,9 +59,18 @@ async function answered(handle: Handle, request: Request, log: Log): Promise<Res
   // With a Host that makes no URL, Bun gives the bare path as the URL, and the router would look in the wrong place.
   if (!URL.canParse(request.url)) return problemResponse(request, malformed("The Host header is not readable."), log);
   try {
-    return await handle(request);
+    const response = await handle(request);
+    const caller = callerOf(request);
+    // What was answered without asking the database (a problem, a list of tools) is not for a revoked token either.
+    if (caller && !caller.has_entered && response.status !== 503)
+      await caller
+        .read(async () => {})
+        .catch((error: unknown) => {
+          if (problemFrom(error).status === 401) throw error;
+        });
+    return response;
   } catch (error) {
-    return problemResponse(request, error, log); // has passed by onError (1.4.30: a thrown null, a failed lazy compile)
+    return problemResponse(request, error, log); // or has passed by onError (1.4.30: a thrown null)
   }
 }
 

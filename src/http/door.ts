@@ -1,9 +1,10 @@
-import { Elysia } from "elysia";
+import { Elysia, type TSchema } from "elysia";
 import { ROUTE_NEEDS, requireScopes } from "../auth/scopes.ts";
 import { type TokenSettings, tokenVerifier } from "../auth/tokens.ts";
 import type { Database } from "../db.ts";
 import { checkJson } from "../json.ts";
-import { Problem } from "../problem.ts";
+import { invalidInput, Problem } from "../problem.ts";
+import { parse } from "../schema.ts";
 import { noteRoute } from "./answers.ts";
 import { checkQuery, readJson } from "./json_body.ts";
 import { callerOf, signIn } from "./signed_in.ts";
@@ -13,7 +14,7 @@ import { callerOf, signIn } from "./signed_in.ts";
  * Elysia parses a body before `derive`, and unknown routes never get there (1.4.30), so the token is checked in
  * onRequest and the scope in onParse, again in onTransform for requests that are not parsed.
  */
-export function door(settings: TokenSettings, database: Database) {
+export function door(settings: TokenSettings, database: Database, schemasOf: SchemasOf) {
   const identify = tokenVerifier(settings);
 
   return new Elysia({ name: "door" })
@@ -28,12 +29,25 @@ export function door(settings: TokenSettings, database: Database) {
       if (route === "/mcp") return null; // read in mcp/http.ts, which answers its failures as JSON-RPC
       const body = await readJson(request);
       checkJson(body);
-      return body;
+      // Before Elysia does: it makes a text of what does not fit, and fails at {"toString": 1} (1.4.30).
+      const { body: schema } = schemasOf(request.method, route);
+      return schema ? parse(schema, body) : body;
     })
     .onTransform({ as: "global" }, ({ request, route }) => {
       checkScope(request, route);
       checkQuery(request.url);
+      if (route.startsWith("/api") && !schemasOf(request.method, route).query) refuseQuery(request.url);
     });
+}
+
+/** The schemas a route was registered with. */
+export type SchemasOf = (method: string, route: string) => { body?: TSchema; query?: TSchema };
+
+/** Elysia checks a query only where there is a schema for it. */
+function refuseQuery(url: string) {
+  const names = [...new URL(url).searchParams.keys()];
+  if (names.length > 0)
+    throw invalidInput(names.slice(0, 20).map((name) => ({ at: name.slice(0, 64), message: "is not known here" })));
 }
 
 const PUBLIC_PATHS = new Set(

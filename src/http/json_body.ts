@@ -53,8 +53,9 @@ export function checkQuery(url: string): void {
   if (start === -1) return;
   const names = new Set<string>();
   for (const part of url.slice(start + 1).split("&")) {
-    const [name = "", value = ""] = part.split("=", 2).map(decoded);
-    if (name.includes("\0") || value.includes("\0")) throw malformed("The query string has a NUL character.");
+    const text = decoded(part);
+    if (text.includes("\0")) throw malformed("The query string has a NUL character.");
+    const name = decoded(part.split("=", 1)[0] ?? "");
     if (name !== "" && names.has(name)) throw invalidInput([{ at: name.slice(0, 64), message: "is given twice" }]);
     names.add(name);
   }

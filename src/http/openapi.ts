@@ -1,22 +1,8 @@
-import { Elysia, t } from "elysia";
-import type { RegisteredRoute } from "../app.ts";
+import { Elysia, type TSchema, t } from "elysia";
+import type { RegisteredRoute, RouteHooks } from "../app.ts";
 import { ROUTE_NEEDS } from "../auth/scopes.ts";
 import { PROBLEM_CODES } from "../problem.ts";
 import { VERSION } from "../version.ts";
-
-/** The part of a route's hooks that is told. */
-interface Described {
-  body?: object;
-  query?: Properties;
-  params?: Properties;
-  response?: Record<string, object>;
-  detail?: { summary?: string; tags?: string[] };
-}
-
-interface Properties {
-  properties: Record<string, { description?: string; told?: { description: string } }>;
-  required?: string[];
-}
 
 /** Serves the document of the routes at /openapi.json; made at the first request, from the schemas that validate. */
 export function openapiRoutes(routes: readonly RegisteredRoute[]) {
@@ -35,7 +21,7 @@ function openapiOf(routes: readonly RegisteredRoute[]) {
   const paths: Record<string, Record<string, object>> = {};
   for (const { method, path, hooks } of routes) {
     const name = path.replace(/:(\w+)/g, "{$1}");
-    paths[name] = { ...paths[name], [method.toLowerCase()]: operationOf(`${method} ${path}`, hooks as Described) };
+    paths[name] = { ...paths[name], [method.toLowerCase()]: operationOf(`${method} ${path}`, hooks) };
   }
   return {
     openapi: "3.1.0",
@@ -52,7 +38,7 @@ function openapiOf(routes: readonly RegisteredRoute[]) {
   };
 }
 
-function operationOf(route: string, { body, query, params, response = {}, detail = {} }: Described) {
+function operationOf(route: string, { body, query, params, response = {}, detail = {} }: RouteHooks) {
   const needs = ROUTE_NEEDS[route];
   const scopes = needs === "public" || !needs?.length ? "" : `Needs the scope ${needs.join(" and ")}.`;
   const answers = Object.entries(response).map(([status, schema]) => [
@@ -82,8 +68,8 @@ const answerOf = (description: string, type: string, schema: object) => ({
   content: { [type]: { schema } },
 });
 
-function parametersIn(where: "path" | "query", schema?: Properties) {
-  return Object.entries(schema?.properties ?? {}).map(([name, property]) => {
+function parametersIn(where: "path" | "query", schema?: TSchema) {
+  return Object.entries<TSchema>(schema?.properties ?? {}).map(([name, property]) => {
     const { description, ...rest } = property.told ?? property;
     return {
       name,

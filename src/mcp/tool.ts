@@ -55,19 +55,20 @@ export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefin
       annotations: ANNOTATIONS[effect],
     },
     async call(caller, args) {
-      const answer = await tool.run(caller, parse(input, withoutNulls(args)));
+      const answer = await tool.run(caller, parse(input, withoutNulls(input, args)));
       return { output: answer as object, text: tool.text(answer) };
     },
   };
 }
 
-/** Models send null for a parameter they leave out. Metadata is the caller's own JSON and keeps its nulls. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (typeof value !== "object" || value === null) return value;
+/** Models send null for a parameter they leave out. Dropped where the schema knows an optional field, nowhere else. */
+function withoutNulls(schema: TSchema, value: unknown): unknown {
+  if (Array.isArray(value)) return schema.items ? value.map((item) => withoutNulls(schema.items, item)) : value;
+  const properties: Record<string, TSchema> | undefined = schema.properties;
+  if (typeof value !== "object" || value === null || !properties) return value;
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([, inner]) => inner !== null)
-      .map(([key, inner]) => [key, key === "metadata" ? inner : withoutNulls(inner)]),
+      .filter(([key, inner]) => inner !== null || !properties[key] || schema.required?.includes(key))
+      .map(([key, inner]) => [key, properties[key] ? withoutNulls(properties[key], inner) : inner]),
   );
 }

@@ -9,14 +9,14 @@ const MAX_OBJECT_BYTES = 16_384;
  * An input as the columns it sets: text trimmed, tags as one object, null as the field's empty value, absent left out.
  * `at` leads to the memory within the input (`memories.3.`). Throws INVALID_INPUT for what a schema cannot say.
  */
-export function columnsFrom(input: MemoryChanges, at = "") {
-  const { content, entities, evidence, tags, code_refs, metadata, ...rest } = input;
+export function columnsFrom(input: NewMemory | MemoryChanges, at = "") {
   const errors = faultsIn(input);
   if (errors.length > 0) throw invalidInput(errors.map((error) => ({ ...error, at: at + error.at })));
+  const { content, entity, entities, evidence, tags, code_refs, metadata, ...rest } = input;
   return withoutAbsent({
     ...rest,
     content: content?.trim(),
-    entities: orEmpty(entities, []),
+    entities: entity === undefined ? orEmpty(entities, []) : [entity],
     evidence: orEmpty(evidence, []),
     tags: Array.isArray(tags) ? Object.fromEntries(tags.map((key) => [key, true])) : orEmpty(tags, {}),
     code_refs: orEmpty(code_refs, []),
@@ -24,14 +24,8 @@ export function columnsFrom(input: MemoryChanges, at = "") {
   });
 }
 
-/** `entity` is `entities` with one name. Throws INVALID_INPUT where both are given. */
-export function withEntities({ entity, ...memory }: NewMemory, at = ""): MemoryChanges {
-  if (entity === undefined) return memory;
-  if (memory.entities) throw invalidInput([{ at: `${at}entity`, message: "goes without entities" }]);
-  return { ...memory, entities: [entity] };
-}
-
-function faultsIn({ content, access_entity, tags, code_refs, metadata }: MemoryChanges): FieldError[] {
+function faultsIn(input: NewMemory | MemoryChanges): FieldError[] {
+  const { content, access_entity, entity, entities, tags, code_refs, metadata } = input;
   const errors: FieldError[] = [];
   const bytes = Buffer.byteLength(content?.trim() ?? "-");
   if (bytes === 0 || bytes > MAX_CONTENT_BYTES)
@@ -39,6 +33,7 @@ function faultsIn({ content, access_entity, tags, code_refs, metadata }: MemoryC
   for (const [at, object] of Object.entries({ tags, metadata }))
     if (object && Buffer.byteLength(JSON.stringify(object)) > MAX_OBJECT_BYTES)
       errors.push({ at, message: `must have at most ${MAX_OBJECT_BYTES} bytes as JSON` });
+  if (entity !== undefined && entities !== undefined) errors.push({ at: "entity", message: "goes without entities" });
   if (access_entity !== undefined && access_entity !== "auto" && !isSpaceName(access_entity))
     errors.push({ at: "access_entity", message: "must be auto, user:<sub>, or team:, project: or org: with a path" });
   for (const [index, { line_start, line_end }] of (code_refs ?? []).entries())

@@ -38,7 +38,7 @@ export const SpaceName = t.String({
 const ArtifactType = oneOf(["repo", "service", "module", "component", "api", "db", "infra", "file"]);
 const ArtifactRef = t.String({ minLength: 1, maxLength: 1024, description: "Which artifact, e.g. a path." });
 const Name = t.String({ minLength: 1, maxLength: 256 });
-const Entities = t.Array(Name, { maxItems: 32, description: "What it is about." });
+const Entities = t.Array(Name, { maxItems: 32, description: "What it is about; entity for just one." });
 const Thread = t.String({ minLength: 1, maxLength: 256, description: "Conversation or pull request it came from." });
 const Evidence = t.Array(t.String({ minLength: 1, maxLength: 2048 }), {
   maxItems: 32,
@@ -118,6 +118,7 @@ export const MemoryChanges = t.Object(
     artifact_type: t.Optional(nullable(fields.artifact_type)),
     artifact_ref: t.Optional(nullable(fields.artifact_ref)),
     entities: t.Optional(nullable(fields.entities)),
+    entity: t.Optional(fields.entity),
     thread: t.Optional(nullable(fields.thread)),
     evidence: t.Optional(nullable(fields.evidence)),
     tags: t.Optional(nullable(fields.tags)),

@@ -4,7 +4,7 @@ import { invalidInput, notFound, Problem } from "../problem.ts";
 import { findIn } from "../search/service.ts";
 import { columns, stored } from "./columns.ts";
 import { cursorFrom, cursorOf } from "./cursor.ts";
-import { columnsFrom, withEntities } from "./input.ts";
+import { columnsFrom } from "./input.ts";
 import type { Deleted, ListQuery, Memory, MemoryChanges, MemoryPage, NewMemory } from "./schema.ts";
 
 /** Totals are counted up to here; beyond, `total_is` says at_least. */
@@ -12,18 +12,17 @@ const MAX_TOTAL = 10_000;
 
 /** Stores one memory. Throws INVALID_INPUT, FORBIDDEN_ACCESS_ENTITY, ACCESS_ENTITY_AMBIGUOUS, APP_PAUSED. */
 export async function addMemory(caller: Caller, memory: NewMemory): Promise<Memory> {
-  const [added] = await insert(caller, [columnsFrom(withEntities(memory))]);
+  const [added] = await insert(caller, [columnsFrom(memory)]);
   if (!added) throw new Error("an insert gave no row");
   return added;
 }
 
 /** Stores all of them or none; answers in the same order. Throws what addMemory throws, naming the place. */
 export async function addMemories(caller: Caller, memories: NewMemory[]): Promise<Memory[]> {
-  const rows = memories.map((memory, index) => {
-    const at = `memories.${index}.`;
-    return columnsFrom(withEntities(memory, at), at);
-  });
-  return insert(caller, rows);
+  return insert(
+    caller,
+    memories.map((memory, index) => columnsFrom(memory, `memories.${index}.`)),
+  );
 }
 
 /** One memory, by id. Throws NOT_FOUND for what is deleted, absent or not the caller's to see: one and the same answer. */

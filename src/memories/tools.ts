@@ -15,7 +15,7 @@ import {
 } from "./schema.ts";
 import { addMemories, addMemory, deleteMemories, getMemory, listMemories, updateMemory } from "./service.ts";
 
-const { content, entity: _, ...structured } = fields;
+const { content, ...structured } = fields;
 
 const structuredFields = t.Partial(t.Object(structured)).properties;
 

@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -9,6 +8,7 @@ import { openEmbedded } from "../../src/embedded/database.ts";
 import { createLog } from "../../src/log.ts";
 import { startService } from "../../src/main.ts";
 import { migrateDatabase } from "../../src/ops/migrate.ts";
+import { temporaryFolder } from "../support/folder.ts";
 
 /**
  * `bun run demo`: stores this project's own README and docs, a memory for each heading, through REST, and a LoCoMo
@@ -84,8 +84,8 @@ const talk = locomo();
 const items = [...docs.filter((file) => file.endsWith(".md")).flatMap(sectionsOf), ...talk.items];
 const questions = [...DOC_QUESTIONS.slice(0, 10 - talk.questions.length), ...talk.questions];
 
-const folder = mkdtempSync(join(tmpdir(), "coding-brain-demo-"));
-const { server, database_url, owner_database_url } = await openEmbedded(folder, console.log);
+using folder = temporaryFolder();
+const { server, database_url, owner_database_url } = await openEmbedded(folder.path, console.log);
 try {
   await migrateDatabase(owner_database_url);
   const config = loadConfig({ PORT: "0" });
@@ -124,5 +124,4 @@ try {
   await service.stop();
 } finally {
   await server.stop();
-  for (const place of [server.place, folder]) rmSync(place, { recursive: true, force: true });
 }

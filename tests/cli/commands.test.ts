@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
-import { brain, temporaryFolder } from "../support/processes.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { brain } from "../support/processes.ts";
 
 describe("help", () => {
   test.each(["up", "serve", "token", "migrate", "env", "db"])("%s --help tells what it does", async (command) => {

@@ -3,7 +3,8 @@ import { chmodSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { brain, startBrain, temporaryFolder } from "../support/processes.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { brain, startBrain } from "../support/processes.ts";
 
 /** The embedded mode as a person meets it: real processes, real sockets. */
 const folder = temporaryFolder();
@@ -91,6 +92,25 @@ describe("while it runs", () => {
     expect(code).toBe(0);
     expect((await store("by ada", out.trim())).status).toBe(201);
   });
+
+  test("a token is revoked on the command line, by itself or by its jti, at once", async () => {
+    for (const by_jti of [false, true]) {
+      const minted = await brain(
+        ["token", "--user", "ada", "--org", "acme", "--scopes", "memories:write", "--json"],
+        env,
+      );
+      const { token, jti } = JSON.parse(minted.out);
+      expect((await store("before", token)).status).toBe(201);
+      const revoked = await brain(["token", "revoke", ...(by_jti ? [jti, "--org", "acme"] : [token])], env);
+      expect(revoked.code).toBe(0);
+      const answer = await store("after", token);
+      expect({ status: answer.status, body: await answer.json() }).toMatchObject({
+        status: 401,
+        body: { code: "TOKEN_REVOKED" },
+      });
+    }
+    expect((await brain(["token", "revoke", "nonsense"], env)).code).toBe(2);
+  }, 10_000);
 
   test("a second one says who holds the folder", async () => {
     const { code, err } = await brain(["up"], env);

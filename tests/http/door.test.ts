@@ -246,6 +246,24 @@ describe("tokens", () => {
     }
   });
 
+  test("a revoked one is refused where nothing is asked of the database too", async () => {
+    const authorization = `Bearer ${await sign({ ...claims(), jti: "to be revoked", scope: "memories:read memories:write" })}`;
+    const headers = { authorization, "content-type": "application/json" };
+    const message = (method: string) => JSON.stringify({ jsonrpc: "2.0", id: 1, method });
+    for (const [path, init] of [
+      ["/api/v1/memories", { method: "POST", body: "{}" }],
+      ["/api/v1/memories", { method: "PATCH" }],
+      ["/api/v1/memories/x", {}],
+      ["/api/v1/nothing", {}],
+      ["/mcp", { method: "POST", body: message("tools/list") }],
+      ["/mcp", { method: "POST", body: message("ping") }],
+      ["/mcp", { method: "POST", body: "{" }],
+    ] as const) {
+      const { status, body } = await world.raw(path, { ...init, headers });
+      expect({ path, status, code: body.code }).toEqual({ path, status: 401, code: "TOKEN_REVOKED" });
+    }
+  });
+
   test("the same jti in another org is another token", async () => {
     const payload = { ...claims(), jti: "to be revoked", org_id: "umbrella" };
     expect((await knock(`Bearer ${await sign(payload)}`)).status).toBe(200);

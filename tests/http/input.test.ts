@@ -65,13 +65,18 @@ describe("unreadable", () => {
     await nothingStored();
   });
 
-  test.each(["search_query=%00", "search_query=%ff", "search_query=%ed%a0%80", "category=%e0%a4", "search_query=%"])(
-    "a query that is no text is refused: %s",
-    async (query) => {
-      const { status, body } = await world.api(ada).get(`/memories?${query}`);
-      expect({ status, code: body.code }).toEqual({ status: 400, code: "MALFORMED" });
-    },
-  );
+  test.each([
+    "search_query=%00",
+    "search_query=%ff",
+    "search_query=%ed%a0%80",
+    "category=%e0%a4",
+    "search_query=%",
+    "search_query=a=%ff",
+    "search_query=a=%00b",
+  ])("a query that is no text is refused: %s", async (query) => {
+    const { status, body } = await world.api(ada).get(`/memories?${query}`);
+    expect({ status, code: body.code }).toEqual({ status: 400, code: "MALFORMED" });
+  });
 
   test("a compressed body is refused as such", async () => {
     const { status, body } = await world.raw("/api/v1/memories", {
@@ -101,6 +106,15 @@ describe("unreadable", () => {
     expect({ status, places: body.errors?.map(({ at }: { at: string }) => at) }).toEqual({ status: 422, places });
   });
 
+  test("a route without a query takes none", async () => {
+    for (const answer of [
+      await world.api(ada).get("/tokens/me?x=1"),
+      await world.api(ada).post("/search?limit=1", { query: "x" }),
+      await world.api(ada).get("/memories/01a2079c-0000-7000-8000-000000000000?a=1"),
+    ])
+      expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 422, code: "INVALID_INPUT" });
+  });
+
   test.each(["x", "%00", "%ff", "01a2079c-0000-7000-8000-00000000000", "1", "' or 1=1"])(
     "an id that is none is refused: %s",
     async (id) => {
@@ -125,6 +139,15 @@ describe("both doors refuse the same", () => {
     ["blank content", `{"content":" \\n\\t\\u00a0\\ufeff "}`, "content"],
     ["65,537 bytes", `{"content":"${"x".repeat(65_537)}"}`, "content"],
     ["65,537 bytes in fewer characters", `{"content":"x${"é".repeat(32_768)}"}`, "content"],
+    ["an object that pretends to be a text", `{"content":{"toString":1}}`, "content"],
+    ["another deep inside", `{"content":"x","code_refs":[{"path":{"toString":null,"valueOf":1}}]}`, "code_refs.0.path"],
+    ["an unknown field that is null", `{"content":"x","bogus":null}`, "bogus"],
+    ["a tag that is null", `{"content":"x","tags":{"a":null}}`, "tags"],
+    [
+      "a space 17 levels deep",
+      `{"content":"x","access_entity":"project:${Array(17).fill("a").join("/")}"}`,
+      "access_entity",
+    ],
     ["content that is no text", `{"content":7}`, "content"],
     ["metadata over 16 KB", `{"content":"x","metadata":{"a":"${"x".repeat(16_384)}"}}`, "metadata"],
     ["33 entities", `{"content":"x","entities":${JSON.stringify(Array(33).fill("e"))}}`, "entities"],

@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
-import { spawnBrain, startBrain, temporaryFolder } from "../support/processes.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { spawnBrain, startBrain } from "../support/processes.ts";
 
 /** `kill -9` at any time, again and again on one data directory: by hand, `bun run test:long`. */
 const folder = temporaryFolder();

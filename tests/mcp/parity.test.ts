@@ -134,6 +134,18 @@ describe("the same problem", () => {
 });
 
 describe("the same result", () => {
+  test("one entity, changed to another", async () => {
+    const { call } = await world.assistant(ada);
+    const { memories } = (await call("add_memories", { text: "x", entity: "Bun" })) as { memories: { id: string }[] };
+    const id = memories[0]?.id ?? "";
+    expect((await world.api(ada).get(`/memories/${id}`)).body.entities).toEqual(["Bun"]);
+    await call("update_memory", { memory_id: id, entity: "Node" });
+    expect((await world.api(ada).put(`/memories/${id}`, { entity: "Deno" })).body).toMatchObject({
+      entities: ["Deno"],
+      revision: 3,
+    });
+  });
+
   test("a memory stored by one door is the same by the other", async () => {
     const fields = {
       category: "decision",

@@ -30,10 +30,10 @@ test("the tools, their annotations and arguments", async () => {
   expect(told).toMatchInlineSnapshot(`
     [
       "search_memory [readOnly idempotent] query limit filter",
-      "add_memories [] text memories category access_entity artifact_type artifact_ref entities thread evidence tags code_refs source metadata",
+      "add_memories [] text memories category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata",
       "list_memories [readOnly idempotent] state category access_entity limit cursor",
       "get_memory [readOnly idempotent] memory_id",
-      "update_memory [destructive idempotent] memory_id text category access_entity artifact_type artifact_ref entities thread evidence tags code_refs source metadata clear",
+      "update_memory [destructive idempotent] memory_id text category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata clear",
       "delete_memories [destructive idempotent] memory_ids",
       "whoami [readOnly idempotent] ",
     ]

@@ -1,15 +1,6 @@
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dir, "../..");
-
-/** A folder of its own, gone at the end. Open to the database's user: mkdtemp's 0700 would send the cluster elsewhere. */
-export function temporaryFolder() {
-  const path = mkdtempSync(join(tmpdir(), "coding-brain-cli-"));
-  chmodSync(path, 0o755);
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
 
 /** The environment of a command: only what is named, none of the variables of whoever runs the tests. */
 const environment = (env: Record<string, string>) => ({

@@ -1,10 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import postgres from "postgres";
 import { SUPERUSER, startServer } from "../../src/embedded/server.ts";
 import { migrateDatabase } from "../../src/ops/migrate.ts";
 import { prepareDatabase, type Roles } from "../../src/ops/roles.ts";
+import { temporaryFolder } from "./folder.ts";
 
 /** The PostgreSQL of this run: an embedded one without fsync, or TEST_DATABASE_URL, a superuser there. */
 interface TestServer {
@@ -49,13 +47,13 @@ async function startTestServer(): Promise<TestServer> {
 }
 
 async function startEmbedded() {
-  const folder = mkdtempSync(join(tmpdir(), "coding-brain-test-"));
-  const server = await startServer(folder, { fsync: false });
+  const folder = temporaryFolder();
+  const server = await startServer(folder.path, { fsync: false });
   return {
     admin_url: server.url(SUPERUSER, server.secrets.superuser_password, "postgres"),
     async stop() {
       await server.stop();
-      for (const place of [server.place, folder]) rmSync(place, { recursive: true, force: true });
+      folder[Symbol.dispose]();
     },
   };
 }

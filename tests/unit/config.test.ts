@@ -7,6 +7,7 @@ test("an empty environment gives the embedded mode on loopback", () => {
     port: 8765,
     database_url: undefined,
     owner_database_url: undefined,
+    root_database_url: undefined,
     data_dir: `${process.cwd()}/.brain`,
     jwt_secret: undefined,
     jwt_issuer: "https://codingbrain.local",

@@ -1,0 +1,27 @@
+import postgres from "postgres";
+
+/** A token to refuse from now on. `expires_at` (RFC 3339) is when it would end anyway. */
+export interface Revocation {
+  org: string;
+  jti: string;
+  expires_at: string;
+}
+
+/**
+ * Puts a token on the denylist, as the owner of the database: it is refused from the next transaction on. Again is fine.
+ * Throws what PostgreSQL throws.
+ */
+export async function revokeToken(owner_url: string, { org, jti, expires_at }: Revocation): Promise<void> {
+  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
+  try {
+    await sql.begin(async (tx) => {
+      await tx`insert into brain.orgs (org_id, name) values (app.org_key(${org}), ${org}) on conflict do nothing`;
+      await tx`
+        insert into brain.revoked_tokens (org_id, jti, expires_at)
+        values (app.org_key(${org}), ${jti}, ${expires_at}::text::timestamptz)
+        on conflict do nothing`;
+    });
+  } finally {
+    await sql.end();
+  }
+}
