@@ -1,4 +1,4 @@
-import { Elysia, type TSchema } from "elysia";
+import { Elysia } from "elysia";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { TokenSettings } from "./auth/tokens.ts";
@@ -6,7 +6,7 @@ import type { Database } from "./db.ts";
 import { answers } from "./http/answers.ts";
 import { door } from "./http/door.ts";
 import { healthRoutes } from "./http/health.ts";
-import { openapiRoutes } from "./http/openapi.ts";
+import { openapiRoutes, type RegisteredRoute, type RouteHooks } from "./http/openapi.ts";
 import type { Log } from "./log.ts";
 import { mcpRoutes } from "./mcp/http.ts";
 import { startMcpServer } from "./mcp/server.ts";
@@ -46,28 +46,16 @@ export async function createApp(settings: AppSettings, database: Database, log: 
   return Object.assign(app, { registered: routes as readonly RegisteredRoute[] });
 }
 
-/** A route as it was registered. */
-export interface RegisteredRoute {
-  method: string;
-  path: string;
-  hooks: RouteHooks;
-}
-
-/** What a route was registered with, as far as we look at it. */
-export interface RouteHooks {
-  body?: TSchema;
-  query?: TSchema;
-  params?: TSchema;
-  response?: Record<string, TSchema>;
-  detail?: { summary?: string; tags?: string[] };
-}
-
 const isAt = (method: string, path: string) => (route: RegisteredRoute) =>
   route.path === path && route.method === (method === "HEAD" ? "GET" : method);
 
 /** The methods a path takes, for 405; none where there is no such path. */
 function allowedMethods(routes: readonly RegisteredRoute[], path: string): string[] {
-  const found = routes.filter((route) => new RegExp(`^${route.path.replace(/:\w+/g, "[^/]+")}/?$`).test(path));
-  const methods = new Set(found.map((route) => route.method));
+  const given = path.replace(/\/$/, "").split("/");
+  const fits = (route: RegisteredRoute) => {
+    const parts = route.path.split("/");
+    return parts.length === given.length && parts.every((part, index) => part.startsWith(":") || part === given[index]);
+  };
+  const methods = new Set(routes.filter(fits).map((route) => route.method));
   return methods.has("GET") ? [...methods, "HEAD"] : [...methods];
 }

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 
-/** What the environment says, checked once. The only file that reads it. */
+/** What the environment says, checked once. The only file that reads settings from it. */
 export interface Config {
   readonly host: string;
   readonly port: number;

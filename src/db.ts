@@ -41,12 +41,11 @@ export class NotProvisioned extends Error {
 const POOL_SIZE = 10;
 const CONNECT_TIMEOUT_SECONDS = 5;
 
-/** Opens a pool as the service's role. Connects at the first query. `prepare: false` suits a pooler in transaction mode. */
-export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = {}): Database {
+/** Opens a pool as the service's role. Connects at the first query. */
+export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
   // Every statement goes through sql.begin: a bare one may be pipelined into another caller's BEGIN (postgres.js 3.4.9).
   const sql = postgres(url, {
     max,
-    prepare,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     onnotice: () => {},
     types: {
@@ -129,6 +128,10 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
                    where deptype = 'o' and pg_has_role(refobjid, 'member')
                      and (dbid = here.oid or classid = 'pg_database'::regclass and objid = here.oid)
                  ) as owns_something,
+                 exists (
+                   select from pg_shdepend where deptype = 'a' and refobjid = current_user::regrole and dbid = here.oid
+                 ) as holds_rights,
+                 coalesce(array_agg(rolname::text) filter (where rolname not in (current_user, 'brain_app')), '{}') as also,
                  current_setting('server_encoding') as encoding
           from pg_roles
           join pg_database as here on datname = current_database()
@@ -161,6 +164,8 @@ interface RoleFacts {
   may_administer: boolean;
   is_member: boolean;
   owns_something: boolean;
+  holds_rights: boolean;
+  also: string[];
   encoding: string;
 }
 
@@ -172,6 +177,8 @@ function faultsOf(role: RoleFacts): string[] {
     role.may_administer && `The role ${role.name} may create roles or databases, or replicate.`,
     role.owns_something &&
       `The role ${role.name} owns something in the database, or the database, or may become its owner.`,
+    role.holds_rights && `The role ${role.name} holds rights of its own; brain_app is to hold them all.`,
+    role.also.length > 0 && `The role ${role.name} is a member of ${role.also.join(", ")}, and of more than brain_app.`,
     !role.is_member && `The role ${role.name} is not a member of brain_app.`,
     role.encoding !== "UTF8" && `The database is encoded in ${role.encoding}; it must be UTF8.`,
   ].filter((fault) => fault !== false);

@@ -1,6 +1,5 @@
-import { ParseError, ValidationError } from "elysia";
+import { ParseError, type TSchema, ValidationError } from "elysia";
 import postgres from "postgres";
-import { fieldErrors, type SchemaError } from "./schema.ts";
 
 /** Every failure a caller can see: its HTTP status and its short name. `docs/errors.md` lists the same codes. */
 const CATALOGUE = {
@@ -92,6 +91,8 @@ export const malformed = (detail: string, cause?: unknown) => new Problem("MALFO
 
 export const tooLarge = (detail: string) => new Problem("TOO_LARGE", detail);
 
+export const missingAuth = () => new Problem("MISSING_AUTH", "Send a token: Authorization: Bearer <token>.");
+
 export const insufficientScope = (scopes: readonly string[]) =>
   new Problem("INSUFFICIENT_SCOPE", `This needs a token with the scope ${scopes.join(" and ")}.`, {
     hint: "Ask for a token with that scope; `GET /api/v1/tokens/me` and the tool `whoami` show the present ones.",
@@ -109,7 +110,7 @@ export const unavailable = (detail: string, cause?: unknown) =>
 export const connectionLost = (cause: unknown) =>
   unavailable("The connection to the database was lost; look before you repeat a write.", cause);
 
-const internal = (cause: unknown) =>
+export const internal = (cause: unknown) =>
   new Problem("INTERNAL", "Something went wrong on our side. The request id finds it in the log.", { cause });
 
 /** What the database's own checks mean to a caller, by constraint name. */
@@ -137,6 +138,34 @@ function fromValidation(error: ValidationError): Problem {
   // An answer of ours that breaks its own schema is our bug, not the caller's.
   if (error.type === "response") return internal(error);
   return invalidInput(fieldErrors(error.all as Iterable<SchemaError>), error);
+}
+
+const MAX_ERRORS = 20;
+
+/** One error of TypeBox, as far as we tell it. Its `value` is what the caller sent and stays out of every answer. */
+export interface SchemaError {
+  path: string;
+  message: string;
+  schema: TSchema;
+}
+
+/** Where and what, each place once, in our words; at most 20. */
+export function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
+  const errors = new Map<string, FieldError>();
+  for (const { path, message, schema } of found) {
+    const at = path.slice(1).replaceAll("/", ".").slice(0, 256);
+    if (!errors.has(at)) errors.set(at, { at, message: wordsFor(message, schema) });
+    if (errors.size === MAX_ERRORS) break;
+  }
+  return [...errors.values()];
+}
+
+function wordsFor(message: string, schema: TSchema): string {
+  if (message === "Expected required property") return "is required";
+  if (message === "Unexpected property") return "is not known here";
+  if (schema.told) return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
+  if (Array.isArray(schema.enum)) return `must be one of ${schema.enum.join(", ")}`;
+  return message.charAt(0).toLowerCase() + message.slice(1);
 }
 
 function fromDatabase(error: postgres.PostgresError): Problem {

@@ -9,6 +9,7 @@ export const EXIT = {
   role_refused: 5,
   port_taken: 6,
   data_dir_held: 7,
+  roles_missing: 8,
 } as const;
 
 /** A command that cannot go on: one sentence for the person at the terminal, one code for the script. */

@@ -1,7 +1,5 @@
 import { getSchemaValidator, type Static, type TSchema, t } from "elysia";
-import { type FieldError, invalidInput } from "./problem.ts";
-
-/** What several features' schemas share, and the one way to check a value that does not come through a route. */
+import { fieldErrors, invalidInput, type SchemaError } from "./problem.ts";
 
 export const Id = t.String({ format: "uuid", description: "Id of a memory." });
 export const Instant = t.String({ format: "date-time", description: "RFC 3339, UTC, microseconds." });
@@ -35,34 +33,6 @@ export function oneOf<const W extends readonly [string, ...string[]]>(
 ) {
   const { default: _, ...schema } = t.UnionEnum([...words], options);
   return schema as unknown as TSchema & { static: W[number] };
-}
-
-const MAX_ERRORS = 20;
-
-/** One error of TypeBox, as far as we tell it. Its `value` is what the caller sent and stays out of every answer. */
-export interface SchemaError {
-  path: string;
-  message: string;
-  schema: TSchema;
-}
-
-/** Where and what, each place once, in our words; at most 20. */
-export function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
-  const errors = new Map<string, FieldError>();
-  for (const { path, message, schema } of found) {
-    const at = path.slice(1).replaceAll("/", ".").slice(0, 256);
-    if (!errors.has(at)) errors.set(at, { at, message: wordsFor(message, schema) });
-    if (errors.size === MAX_ERRORS) break;
-  }
-  return [...errors.values()];
-}
-
-function wordsFor(message: string, schema: TSchema): string {
-  if (message === "Expected required property") return "is required";
-  if (message === "Unexpected property") return "is not known here";
-  if (schema.told) return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
-  if (Array.isArray(schema.enum)) return `must be one of ${schema.enum.join(", ")}`;
-  return message.charAt(0).toLowerCase() + message.slice(1);
 }
 
 const validators = new WeakMap<TSchema, ReturnType<typeof getSchemaValidator>>();

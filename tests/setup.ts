@@ -1,5 +1,7 @@
-import { afterAll } from "bun:test";
-import { stopServer } from "./support/server.ts";
+import { afterAll, beforeAll } from "bun:test";
+import { startTestServer, stopServer } from "./support/server.ts";
 
-// Preloaded before every run: whatever PostgreSQL the tests came to start is gone at the end.
-afterAll(stopServer);
+// Preloaded before every run. Started here and not by the first test that asks, whose own time it would take; the unit
+// tests pay a second for it. Whatever was started is gone at the end.
+beforeAll(startTestServer, 60_000);
+afterAll(stopServer, 60_000);

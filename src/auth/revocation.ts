@@ -14,13 +14,10 @@ export interface Revocation {
 export async function revokeToken(owner_url: string, { org, jti, expires_at }: Revocation): Promise<void> {
   const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
   try {
-    await sql.begin(async (tx) => {
-      await tx`insert into brain.orgs (org_id, name) values (app.org_key(${org}), ${org}) on conflict do nothing`;
-      await tx`
-        insert into brain.revoked_tokens (org_id, jti, expires_at)
-        values (app.org_key(${org}), ${jti}, ${expires_at}::text::timestamptz)
-        on conflict do nothing`;
-    });
+    await sql`
+      insert into brain.revoked_tokens (org_id, jti, expires_at)
+      values (app.org_key(${org}), ${jti}, ${expires_at}::text::timestamptz)
+      on conflict do nothing`;
   } finally {
     await sql.end();
   }

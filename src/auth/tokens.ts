@@ -1,7 +1,7 @@
 import { jwt } from "@elysiajs/jwt";
 import { Elysia } from "elysia";
 import { errors, jwtVerify } from "jose";
-import { Problem, type ProblemCode } from "../problem.ts";
+import { missingAuth, Problem, type ProblemCode } from "../problem.ts";
 import { grantsFrom } from "./grants.ts";
 
 /** What a verified token says. */
@@ -78,7 +78,7 @@ export function tokenVerifier(settings: TokenSettings) {
 }
 
 function bearerToken(authorization: string | null): string {
-  if (authorization === null) throw new Problem("MISSING_AUTH", "Send a token: Authorization: Bearer <token>.");
+  if (authorization === null) throw missingAuth();
   const [, token] = /^bearer(?:\s+(.*))?$/is.exec(authorization.trim()) ?? [];
   if (token === undefined) {
     if (/^bearer$/i.test(authorization.trim())) throw new Problem("EMPTY_TOKEN", "The bearer token is empty.");

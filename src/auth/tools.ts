@@ -1,5 +1,6 @@
 import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
+import { closed } from "../schema.ts";
 import { WhoAmI } from "./schema.ts";
 import { whoAmI } from "./service.ts";
 
@@ -11,7 +12,7 @@ export const identityTools = [
       "Call it to learn which spaces you may read and write, or why something was refused. Gives your user, org, " +
       "scopes and granted spaces.",
     effect: "reads",
-    input: t.Object({}, { additionalProperties: false }),
+    input: t.Object({}, closed),
     output: WhoAmI,
     run: (caller) => whoAmI(caller),
     text: ({ user, org, scopes, grants }) =>

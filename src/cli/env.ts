@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { loadConfig } from "../config.ts";
-import { openEmbedded } from "../embedded/database.ts";
+import { joinEmbedded } from "../embedded/database.ts";
 import { Refusal } from "../refusal.ts";
 
 export function addEnv(program: Command) {
@@ -8,11 +8,9 @@ export function addEnv(program: Command) {
     .command("env")
     .description("print the variables graphile-migrate and psql need, for the running embedded database")
     .addHelpText("after", '\nUse it as: eval "$(bun brain env)". The output holds passwords.')
-    .action(async () => {
-      const { data_dir } = loadConfig();
-      const { server, ...urls } = await openEmbedded(data_dir, console.error);
-      if (server.is_ours) {
-        await server.stop();
+    .action(() => {
+      const urls = joinEmbedded(loadConfig().data_dir);
+      if (!urls) {
         throw new Refusal(
           "database_unreachable",
           "The embedded database is not running; start it with `bun run up` or `bun brain db start`.",

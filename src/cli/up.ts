@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { SCOPES_IN_USE } from "../auth/scopes.ts";
 import { mintToken } from "../auth/tokens.ts";
-import { type Config, loadConfig } from "../config.ts";
+import { type Config, ConfigError, loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
 import { createLog } from "../log.ts";
 import { type Service, startService } from "../main.ts";
@@ -22,6 +22,10 @@ async function up() {
   const log = createLog(config.log_level);
   const stopped = untilStopped(); // from now on: a Ctrl-C while it starts must stop the database too
 
+  if (config.owner_database_url && !config.database_url)
+    throw new ConfigError(
+      "OWNER_DATABASE_URL is set and DATABASE_URL is not; set both, or neither for the embedded database.",
+    );
   if (config.database_url && config.jwt_secret) {
     if (config.owner_database_url) await migrateDatabase(config.owner_database_url);
     const service = await startService(config, config.database_url, config.jwt_secret, log);

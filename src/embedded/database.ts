@@ -1,5 +1,5 @@
 import { prepareDatabase } from "../ops/roles.ts";
-import { type EmbeddedServer, SUPERUSER, startServer } from "./server.ts";
+import { type EmbeddedServer, joinServer, SUPERUSER, startServer } from "./server.ts";
 
 const DATABASE = "coding_brain";
 const OWNER = "brain_owner";
@@ -17,21 +17,33 @@ export interface EmbeddedDatabase {
 export async function openEmbedded(data_dir: string, say?: (line: string) => void): Promise<EmbeddedDatabase> {
   ignorePgVariables();
   const server = await startServer(data_dir, say && { say });
-  const { superuser_password, owner_password, service_password } = server.secrets;
-  const root_database_url = server.url(SUPERUSER, superuser_password, "postgres");
   if (server.is_ours) {
+    const { superuser_password, owner_password, service_password } = server.secrets;
+    const admin_url = server.url(SUPERUSER, superuser_password, "postgres");
     const owner = { name: OWNER, password: owner_password };
     const service = { name: SERVICE, password: service_password };
-    await prepareDatabase(root_database_url, DATABASE, { owner, service }).catch(async (error: unknown) => {
+    await prepareDatabase(admin_url, DATABASE, { owner, service }).catch(async (error: unknown) => {
       await server.stop();
       throw error;
     });
   }
+  return databaseOf(server);
+}
+
+/** The embedded database if another process of ours runs it; else null. */
+export function joinEmbedded(data_dir: string): EmbeddedDatabase | null {
+  ignorePgVariables();
+  const server = joinServer(data_dir);
+  return server && databaseOf(server);
+}
+
+function databaseOf(server: EmbeddedServer): EmbeddedDatabase {
+  const { superuser_password, owner_password, service_password } = server.secrets;
   return {
     server,
     database_url: server.url(SERVICE, service_password, DATABASE),
     owner_database_url: server.url(OWNER, owner_password, DATABASE),
-    root_database_url,
+    root_database_url: server.url(SUPERUSER, superuser_password, "postgres"),
   };
 }
 

@@ -42,34 +42,49 @@ interface Options {
 
 /**
  * Starts the PostgreSQL of a data directory, or joins it where it runs: after `kill -9` of the process that started it
- * as after a start by another process of ours. Throws with one sentence where that cannot be.
+ * as after a start by another process of ours. Throws a Refusal with one sentence where that cannot be.
  */
 export async function startServer(
   data_dir: string,
   { say = () => {}, fsync = true }: Options = {},
 ): Promise<EmbeddedServer> {
   const { place, user } = placeFor(data_dir, say);
-  const lock = tryLock(join(data_dir, "lock"));
   const cluster: Cluster = { folder: join(place, "postgres"), log: join(place, "postgres.log"), fsync, user };
-  if (existsSync(cluster.folder) && !existsSync(join(data_dir, SECRETS_FILE)))
-    throw new Refusal(
-      "bad_config",
-      `${data_dir} has a database but no ${SECRETS_FILE}, which holds its passwords; put it back.`,
-    );
-  const secrets = loadSecrets(data_dir);
-
-  const running = lock ? await runningServer(cluster) : await serverOfAnother(cluster);
-  if (!running && !lock)
-    throw new Refusal("data_dir_held", `Another brain command uses ${data_dir}, and its database is not running.`);
-  if (!running) {
-    const { initdb, postgres } = binariesIn(place);
-    if (!existsSync(cluster.folder)) createCluster(cluster, initdb, secrets.superuser_password);
-    clearRemains(cluster);
-    await startIn(cluster, postgres);
+  const lock = tryLock(join(data_dir, "lock"));
+  try {
+    if (existsSync(cluster.folder) && !existsSync(join(data_dir, SECRETS_FILE)))
+      throw new Refusal(
+        "bad_config",
+        `${data_dir} has a database but no ${SECRETS_FILE}, which holds its passwords; put it back.`,
+      );
+    const secrets = loadSecrets(data_dir);
+    if (!(lock ? await runningServer(cluster) : await serverOfAnother(cluster))) {
+      if (!lock)
+        throw new Refusal("data_dir_held", `Another brain command uses ${data_dir}, and its database is not running.`);
+      const { initdb, postgres } = binariesIn(place);
+      if (!existsSync(cluster.folder)) createCluster(cluster, initdb, secrets.superuser_password);
+      clearRemains(cluster);
+      await startIn(cluster, postgres);
+    }
+    return serverOf(cluster, secrets, lock);
+  } catch (error) {
+    lock?.release();
+    throw error;
   }
-  const { port } = readPidFile(cluster) ?? {};
-  if (!port) throw new Error("The embedded PostgreSQL went away while it was starting.");
+}
 
+/** The server of a data directory if one runs that another process of ours has started; else null. Starts nothing. */
+export function joinServer(data_dir: string): EmbeddedServer | null {
+  if (!existsSync(join(data_dir, SECRETS_FILE))) return null;
+  const { place, user } = placeFor(data_dir, () => {});
+  const cluster: Cluster = { folder: join(place, "postgres"), log: join(place, "postgres.log"), fsync: true, user };
+  const { pid } = readPidFile(cluster) ?? {};
+  return pid && serverProcesses(cluster).includes(pid) ? serverOf(cluster, loadSecrets(data_dir), null) : null;
+}
+
+function serverOf(cluster: Cluster, secrets: Secrets, lock: ReturnType<typeof tryLock>): EmbeddedServer {
+  const { port } = readPidFile(cluster) ?? {};
+  if (!port) throw new Refusal("database_unreachable", "The embedded PostgreSQL went away while it was starting.");
   return {
     secrets,
     url: (role, password, database) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`,

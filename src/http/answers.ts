@@ -1,5 +1,5 @@
 import { Elysia, NotFoundError } from "elysia";
-import { type Log, shortened } from "../log.ts";
+import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { malformed, notFound, Problem, problemFrom } from "../problem.ts";
 import { callerOf } from "./signed_in.ts";
 
@@ -26,14 +26,14 @@ export function answers(log: Log, allowed: (path: string) => string[]) {
       // Elysia types the wrapped function by its own generics; it takes a Request and gives a Response.
       const response = await answered(handle as unknown as Handle, request, log);
       response.headers.set("x-request-id", known.id);
-      response.headers.set("cache-control", response.headers.get("cache-control") ?? "no-store");
+      if (!response.headers.has("cache-control")) response.headers.set("cache-control", "no-store");
       const caller = callerOf(request);
       log("info", "request", {
         request_id: known.id,
         method: request.method,
         route: known.route ?? null,
         status: response.status,
-        ms: Math.round((performance.now() - started) * 10) / 10,
+        ms: milliseconds(started),
         user: caller && shortened(caller.sub),
         org: caller && shortened(caller.org),
       });
@@ -87,17 +87,5 @@ function problemResponse(request: Request, error: unknown, log: Log): Response {
       ...(problem.status === 401 && { "www-authenticate": `Bearer realm="${realm}"` }),
       ...problem.extras.headers,
     },
-  });
-}
-
-/** Our own failures with their cause, the caller's by their code alone. */
-export function logProblem(log: Log, problem: Problem, request_id: string) {
-  if (problem.status < 500) return log("debug", "problem", { request_id, code: problem.code });
-  const { cause } = problem;
-  log("error", "problem", {
-    request_id,
-    code: problem.code,
-    cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : typeof cause,
-    stack: cause instanceof Error ? cause.stack : undefined,
   });
 }

@@ -3,7 +3,7 @@ import { ROUTE_NEEDS, requireScopes } from "../auth/scopes.ts";
 import { type TokenSettings, tokenVerifier } from "../auth/tokens.ts";
 import type { Database } from "../db.ts";
 import { checkJson } from "../json.ts";
-import { invalidInput, Problem } from "../problem.ts";
+import { invalidInput, missingAuth } from "../problem.ts";
 import { parse } from "../schema.ts";
 import { noteRoute } from "./answers.ts";
 import { checkQuery, readJson } from "./json_body.ts";
@@ -65,7 +65,7 @@ function checkScope(request: Request, route: string) {
   const needs = ROUTE_NEEDS[`${method} ${route}`];
   if (needs === "public") return;
   const caller = callerOf(request);
-  if (!caller) throw new Problem("MISSING_AUTH", "Send a token: Authorization: Bearer <token>.");
+  if (!caller) throw missingAuth();
   if (!needs) throw new Error(`${method} ${route} has no line in ROUTE_NEEDS`);
   requireScopes(caller.scopes, needs);
 }

@@ -1,15 +1,17 @@
 import { Elysia, t } from "elysia";
 import type { Database } from "../db.ts";
+import { milliseconds } from "../log.ts";
 import { Problem } from "../problem.ts";
+import { closed } from "../schema.ts";
 import { VERSION } from "../version.ts";
 
-const Live = t.Object({ status: t.Literal("ok"), version: t.String() }, { additionalProperties: false });
-const Ready = t.Object({ status: t.Literal("ok"), migration: t.String() }, { additionalProperties: false });
+const Live = t.Object({ status: t.Literal("ok"), version: t.String() }, closed);
+const Ready = t.Object({ status: t.Literal("ok"), migration: t.String() }, closed);
 const Dependency = t.Object(
   { name: t.String(), status: t.Union([t.Literal("ok"), t.Literal("down")]), took_ms: t.Number() },
-  { additionalProperties: false },
+  closed,
 );
-const Dependencies = t.Object({ dependencies: t.Array(Dependency) }, { additionalProperties: false });
+const Dependencies = t.Object({ dependencies: t.Array(Dependency) }, closed);
 
 /** Public. `newest` is the newest migration this release knows. */
 export const healthRoutes = (database: Database, newest: string) =>
@@ -47,5 +49,5 @@ async function probe(name: string, ask: () => Promise<unknown>) {
     () => "ok" as const,
     () => "down" as const,
   );
-  return { name, status, took_ms: Math.round((performance.now() - started) * 10) / 10 };
+  return { name, status, took_ms: milliseconds(started) };
 }

@@ -1,8 +1,23 @@
 import { Elysia, type TSchema, t } from "elysia";
-import type { RegisteredRoute, RouteHooks } from "../app.ts";
 import { ROUTE_NEEDS } from "../auth/scopes.ts";
 import { PROBLEM_CODES } from "../problem.ts";
 import { VERSION } from "../version.ts";
+
+/** A route as it was registered. */
+export interface RegisteredRoute {
+  method: string;
+  path: string;
+  hooks: RouteHooks;
+}
+
+/** What a route was registered with, as far as we look at it. */
+export interface RouteHooks {
+  body?: TSchema;
+  query?: TSchema;
+  params?: TSchema;
+  response?: Record<string, TSchema>;
+  detail?: { summary?: string; tags?: string[] };
+}
 
 /** Serves the document of the routes at /openapi.json; made at the first request, from the schemas that validate. */
 export function openapiRoutes(routes: readonly RegisteredRoute[]) {

@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import type { Caller } from "../db.ts";
-import { Problem } from "../problem.ts";
+import { missingAuth } from "../problem.ts";
 
 /** Who each request is from. Filled by the door before anything else of a request is looked at. */
 const callers = new WeakMap<Request, Caller>();
@@ -11,6 +11,6 @@ export const callerOf = (request: Request) => callers.get(request);
 /** Gives the routes of a feature their `caller`. Fails closed where the door was not passed. */
 export const signedIn = new Elysia({ name: "signed-in" }).derive({ as: "scoped" }, ({ request }) => {
   const caller = callers.get(request);
-  if (!caller) throw new Problem("MISSING_AUTH", "Send a token: Authorization: Bearer <token>.");
+  if (!caller) throw missingAuth();
   return { caller };
 });

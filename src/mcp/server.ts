@@ -8,9 +8,8 @@ import {
 } from "@modelcontextprotocol/sdk/types.js";
 import { holds, requireScopes } from "../auth/scopes.ts";
 import type { Caller } from "../db.ts";
-import { logProblem } from "../http/answers.ts";
 import { checkJson } from "../json.ts";
-import { type Log, shortened } from "../log.ts";
+import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { notFound, type Problem, problemFrom } from "../problem.ts";
 import { VERSION } from "../version.ts";
 import type { Tool } from "./tool.ts";
@@ -84,7 +83,7 @@ async function callTool(context: CallContext, tool: Tool, log: Log): Promise<Cal
       request_id,
       tool: tool.name,
       code,
-      ms: Math.round((performance.now() - started) * 10) / 10,
+      ms: milliseconds(started),
       user: shortened(caller.sub),
       org: shortened(caller.org),
     });

@@ -6,7 +6,7 @@ import {
   type RequestId,
 } from "@modelcontextprotocol/sdk/types.js";
 import type { Log } from "../log.ts";
-import { Problem, type ProblemBody } from "../problem.ts";
+import { internal, malformed, type ProblemBody } from "../problem.ts";
 
 /** A JSON-RPC request as a client sent it. */
 export interface Call {
@@ -38,6 +38,8 @@ export const rpcError = <Id extends RequestId | null>(id: Id, code: number, data
   id,
   error: { code, message: data.detail, data },
 });
+
+const UNFIT_PARAMS = malformed("The params do not fit this method.");
 
 interface Pending<Context> {
   context: Context;
@@ -84,9 +86,7 @@ export class SharedTransport<Context extends { request_id: string }> implements 
     if (!pending) return;
     if ("error" in message && message.error.data === undefined) {
       // The SDK's own texts (Zod's issues, a result that does not fit) stay inside.
-      const problem = pending.is_taken
-        ? new Problem("INTERNAL", "Something went wrong on our side. The request id finds it in the log.")
-        : new Problem("MALFORMED", "The params do not fit this method.");
+      const problem = pending.is_taken ? internal(message.error.message) : UNFIT_PARAMS;
       const code = pending.is_taken ? INTERNAL_ERROR : INVALID_PARAMS;
       if (pending.is_taken) this.log("error", "mcp", { request_id: pending.request_id, cause: message.error.message });
       pending.settle(rpcError(message.id, code, problem.toBody(pending.request_id)));
@@ -99,8 +99,7 @@ export class SharedTransport<Context extends { request_id: string }> implements 
     const inner = { ...message, id: this.#next++ };
     // The SDK drops what it does not take for a request without an answer.
     if (!isJSONRPCRequest(inner)) {
-      const problem = new Problem("MALFORMED", "The params do not fit this method.");
-      return Promise.resolve(rpcError(message.id, INVALID_PARAMS, problem.toBody(request_id)));
+      return Promise.resolve(rpcError(message.id, INVALID_PARAMS, UNFIT_PARAMS.toBody(request_id)));
     }
     if (signal.aborted) return Promise.resolve(undefined);
     return new Promise((resolve) => {

@@ -2,7 +2,7 @@ import { isSpaceName } from "../auth/grants.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
 import { MAX_CONTENT_BYTES, type MemoryChanges, type NewMemory } from "./schema.ts";
 
-/** Of tags and of metadata, as JSON. The checks in the table say the same. */
+/** Of tags and of metadata, as JSON without blanks. The checks in the table are a little wider: jsonb prints blanks. */
 const MAX_OBJECT_BYTES = 16_384;
 
 /**

@@ -1,6 +1,6 @@
 import { Elysia, t } from "elysia";
 import { signedIn } from "../http/signed_in.ts";
-import { Id } from "../schema.ts";
+import { closed, Id } from "../schema.ts";
 import { Deleted, ListQuery, Memory, MemoryChanges, MemoryIds, MemoryPage, NewMemories, NewMemory } from "./schema.ts";
 import {
   addMemories,
@@ -31,7 +31,7 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     async ({ caller, body, status }) => status(201, { items: await addMemories(caller, body.memories) }),
     {
       body: NewMemories,
-      response: { 201: t.Object({ items: t.Array(Memory) }, { additionalProperties: false }) },
+      response: { 201: t.Object({ items: t.Array(Memory) }, closed) },
       detail: { summary: "Store up to 100 memories, all or none", tags: ["memories"] },
     },
   )

@@ -43,6 +43,9 @@ export async function updateMemory(caller: Caller, id: string, changes: MemoryCh
   const { access_entity, ...changed } = columnsFrom(changes);
   const target = access_entity && spaceFor(caller, access_entity);
   return caller.write(async (tx) => {
+    // First whether there is anything to move: a space must not be made for nothing.
+    if (target && (await tx`select from brain.memories where id = ${id} and state <> 'deleted'`).length === 0)
+      throw notFound("memory");
     const set = { ...changed, ...(target && { space_id: await spaceId(tx, target) }) };
     const [memory] = await tx<Memory[]>`
       with updated as (
@@ -88,6 +91,9 @@ const deleteIn = (tx: Tx, ids: string[]) => tx`
 export async function listMemories(caller: Caller, query: ListQuery): Promise<MemoryPage> {
   if (query.cursor && (query.page || query.search_query))
     throw invalidInput([{ at: "cursor", message: "goes without page and search_query" }]);
+  const { page = 1, size = 20 } = query;
+  if (page * size > MAX_TOTAL)
+    throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
   if (query.search_query) return listFound(caller, query, query.search_query);
   return caller.read((tx) => listNewest(tx, query));
 }
@@ -96,8 +102,6 @@ async function listNewest(tx: Tx, query: ListQuery): Promise<MemoryPage> {
   const { state = "active", category = null, access_entity = null, cursor, page = 1, size = 20 } = query;
   const before = cursor ? cursorFrom(cursor) : null;
   const offset = before ? 0 : (page - 1) * size;
-  if (offset + size > MAX_TOTAL)
-    throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
   // A lateral page per visible space, so that the index gives each one's newest rows and the walk never leaves what
   // the caller sees; keys first, so that what is skipped is never fetched.
   const rows = await tx<Memory[]>`

@@ -171,7 +171,7 @@ export const memoryTools = [
   }),
 ];
 
-/** The same for what a refusal names. */
+/** A refusal of the service says content; whoever called the tool wrote text. */
 async function namingText<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;

@@ -1,7 +1,7 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Logger } from "@graphile/logger";
-import { compile, migrate } from "graphile-migrate";
+import { migrate } from "graphile-migrate";
 import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import postgres from "postgres";
 import { messageOf, Refusal } from "../refusal.ts";
@@ -10,6 +10,12 @@ const MIGRATIONS = join(import.meta.dir, "../../migrations");
 
 /** Any number, so long as it is always this one: two runners wait for each other instead of failing. */
 const LOCK = 4_270_001;
+
+const ROLES_MISSING = `The role brain_app is missing, and a migration does not make roles. Either run
+  brain migrate --create
+with ROOT_DATABASE_URL set to an administrator's connection, or have one run, in this database,
+${readFileSync(join(MIGRATIONS, "roles.sql"), "utf8")}
+with the database's name for :DATABASE_NAME, and then: grant brain_app to <the role of DATABASE_URL>`;
 
 /** The newest migration of this release, by the name graphile-migrate records: six digits and `.sql`. */
 export function newestMigration(): string {
@@ -31,6 +37,8 @@ export async function migrateDatabase(owner_url: string): Promise<void> {
     });
     try {
       await session`select pg_advisory_lock(${LOCK})`;
+      const [role] = await session`select from pg_roles where rolname = 'brain_app'`;
+      if (!role) throw new Refusal("roles_missing", ROLES_MISSING);
       await migrate(settingsFor(owner_url));
     } finally {
       // graphile-migrate keeps its pool for 200 ms, and ends the process when the server closes that meanwhile (2.0.0-rc.3).
@@ -41,9 +49,6 @@ export async function migrateDatabase(owner_url: string): Promise<void> {
     await sql.end(); // lets go of the lock too
   }
 }
-
-/** The living sql/ as one text, ready to run on a database: what the drift test applies. */
-export const livingSql = (owner_url: string) => compile(settingsFor(owner_url), "--!include all.sql\n");
 
 /** graphile-migrate tells its errors by throwing them; what it logs beside is for a terminal of its own. */
 const settingsFor = (connectionString: string) => ({

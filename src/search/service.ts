@@ -1,4 +1,5 @@
 import type { Caller, Tx } from "../db.ts";
+import { milliseconds } from "../log.ts";
 import { columns } from "../memories/columns.ts";
 import type { Memory } from "../memories/schema.ts";
 import { lexicalHits } from "./lexical.ts";
@@ -18,7 +19,7 @@ export function searchMemories(
     return {
       results: found.map((memory) => ({ ...memory, matched: ["lexical"] })),
       total_count: total,
-      took_ms: Math.round((performance.now() - started) * 10) / 10,
+      took_ms: milliseconds(started),
       degraded: [],
     };
   });

@@ -119,8 +119,14 @@ describe("a folder that cannot be used", () => {
 test.each([
   [{ PORT: "x" }, 3],
   [{ DATABASE_URL: "postgres://a@127.0.0.1:1/b" }, 3],
+  [{ LOG_LEVEL: "loud" }, 3],
   [{ DATABASE_URL: "postgres://a@127.0.0.1:1/b", JWT_SECRET_KEY: "s".repeat(32) }, 4],
 ])("serve with %j ends with %i and one sentence", async (env, expected) => {
   const { code, err } = await brain(["serve"], env);
   expect({ code, lines: err.trim().split("\n").length }).toEqual({ code: expected, lines: 1 });
+});
+
+test("up with only the owner's URL is told to give both", async () => {
+  const { code, err } = await brain(["up"], { OWNER_DATABASE_URL: "postgres://a@127.0.0.1:1/b" });
+  expect({ code, said: err.includes("DATABASE_URL is not") }).toEqual({ code: 3, said: true });
 });

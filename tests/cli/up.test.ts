@@ -144,7 +144,7 @@ describe("kill -9", () => {
         answered.push(((await response.json()) as { id: string }).id);
       }
     });
-    while (answered.length < 40) await Bun.sleep(5);
+    while (answered.length < 40 && up.process.exitCode === null) await Bun.sleep(5);
     up.process.kill("SIGKILL");
     await Promise.all([...writers, up.process.exited]);
 
@@ -160,8 +160,9 @@ describe("kill -9", () => {
 
   test("of the database: answers are 503 until the next start, which just works", async () => {
     process.kill(postmaster(), "SIGKILL");
-    const { status, headers } = await store("into the void");
-    expect({ status, retry: headers.get("retry-after") }).toEqual({ status: 503, retry: "1" });
+    let answer = await store("into the void");
+    while (answer.status === 201) answer = await store("a backend outlives its postmaster for a moment");
+    expect({ status: answer.status, retry: answer.headers.get("retry-after") }).toEqual({ status: 503, retry: "1" });
     up.process.kill("SIGKILL");
     await up.process.exited;
     up = await startBrain(["up"], env);
@@ -174,15 +175,12 @@ test("variables for psql do not lead elsewhere", async () => {
   expect((await brain(["migrate"], { ...env, ...odd })).code).toBe(0);
 });
 
-test("migrate without a running database starts it, migrates, stops it", async () => {
+test("migrate without a running database starts it, migrates, stops it; env finds none then", async () => {
   using other = temporaryFolder();
-  for (let times = 0; times < 2; times++) {
-    expect(await brain(["migrate"], { BRAIN_DATA_DIR: other.path })).toMatchObject({
-      code: 0,
-      out: expect.stringContaining("schema is at"),
-    });
-    expect(isRunning(other.path)).toBe(false);
-  }
+  const elsewhere = { BRAIN_DATA_DIR: other.path };
+  expect(await brain(["migrate"], elsewhere)).toMatchObject({ code: 0, out: expect.stringContaining("schema is at") });
+  expect(isRunning(other.path)).toBe(false);
+  expect((await brain(["env"], elsewhere)).code).toBe(4);
 }, 20_000);
 
 test("Ctrl-C, handed on twice as npx does, stops all of it at once", async () => {

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { compile } from "graphile-migrate";
 import postgres from "postgres";
-import { livingSql } from "../../src/ops/migrate.ts";
 import { catalogOf } from "../support/catalog.ts";
 import { freshDatabase, type TestDatabase } from "../support/server.ts";
+import { undone } from "../support/undo.ts";
 
 let database: TestDatabase;
 let owner: postgres.Sql;
@@ -17,21 +18,17 @@ afterAll(async () => {
   await database.drop();
 });
 
-class Undo extends Error {}
+/** The living sql/ as one text. */
+const livingSql = (connectionString: string) =>
+  compile({ connectionString, migrationsFolder: join(import.meta.dir, "../../migrations") }, "--!include all.sql\n");
 
 /** The catalog before and after running statements on it, which are then taken back. */
 async function around(statements: string[]): Promise<[before: string[], after: string[]]> {
   const before = await catalogOf(owner);
-  let after: string[] = [];
-  await owner
-    .begin(async (tx) => {
-      for (const statement of statements) await tx.unsafe(statement);
-      after = await catalogOf(tx as unknown as postgres.Sql);
-      throw new Undo();
-    })
-    .catch((error: unknown) => {
-      if (!(error instanceof Undo)) throw error;
-    });
+  const after = await undone(owner, async (tx) => {
+    for (const statement of statements) await tx.unsafe(statement);
+    return catalogOf(tx);
+  });
   return [before, after];
 }
 

@@ -120,6 +120,12 @@ describe("tokens", () => {
       expect(await knock(`${scheme} ${await sign(claims())}`)).toEqual({ status: 200, code: undefined });
   });
 
+  test("a clock may be 30 seconds off, and 256 grants fit", async () => {
+    const grants = Array.from({ length: 256 }, (_, index) => `team:t${index}`);
+    expect((await knock(`Bearer ${await sign({ ...claims(), iat: now() + 28, grants })}`)).status).toBe(200);
+    expect((await knock(`Bearer ${await sign({ ...claims(), iat: now() + 33 })}`)).code).toBe("INVALID_IAT");
+  });
+
   test.each([
     ["no scheme", async () => sign(claims()), "INVALID_AUTH_FORMAT"],
     ["another scheme", async () => `Basic ${btoa("ada:secret")}`, "INVALID_AUTH_FORMAT"],
@@ -257,6 +263,7 @@ describe("tokens", () => {
       ["/api/v1/nothing", {}],
       ["/mcp", { method: "POST", body: message("tools/list") }],
       ["/mcp", { method: "POST", body: message("ping") }],
+      ["/mcp", { method: "POST", body: `[${message("ping")},${message("tools/list")}]` }],
       ["/mcp", { method: "POST", body: "{" }],
     ] as const) {
       const { status, body } = await world.raw(path, { ...init, headers });
@@ -268,6 +275,13 @@ describe("tokens", () => {
     const payload = { ...claims(), jti: "to be revoked", org_id: "umbrella" };
     expect((await knock(`Bearer ${await sign(payload)}`)).status).toBe(200);
   });
+});
+
+test("a path is what it is, whatever the Host: one letter does not lead past the door", async () => {
+  const response = await world.app.handle(new Request("http://l/abc/health/live"));
+  expect(response.status).toBe(404);
+  expect((await world.app.handle(new Request("http://l/api/v1/health/live"))).status).toBe(401);
+  expect((await world.raw("/openapi-json")).status).toBe(404);
 });
 
 test("a token in the query counts for nothing", async () => {

@@ -120,6 +120,16 @@ describe("storing", () => {
     expect((await world.api(cyd).get("/memories")).body.total).toBe(before);
   });
 
+  test("through a paused app nothing is stored", async () => {
+    const pauser = { org: "acme", sub: "pauser" };
+    await world.api(pauser).post("/memories", { content: "first" });
+    await world.owner`
+      update brain.apps set is_active = false from brain.users where users.id = owner_id and users.sub = 'pauser'`;
+    const { status, body } = await world.api(pauser).post("/memories", { content: "second" });
+    expect({ status, code: body.code }).toEqual({ status: 403, code: "APP_PAUSED" });
+    expect((await world.api(pauser).get("/memories")).body.total).toBe(1);
+  });
+
   test("a user seen for the first time by twenty requests at once is one user", async () => {
     const newcomer = { org: "acme", sub: "newcomer", grants: ["team:acme/new"] };
     const answers = await Promise.all(
@@ -168,6 +178,24 @@ describe("changing", () => {
     const { body: stored } = await world.api(ada).post("/memories", { content: "ours", access_entity: "auto" });
     const { body } = await world.api(ben).put(`/memories/${stored.id}`, { content: "ours, better" });
     expect(body).toMatchObject({ content: "ours, better", owner: "ada", app: "rest", revision: 2 });
+  });
+
+  test("what is not there leaves no space behind when it is moved", async () => {
+    const { status } = await world.api(ada).put(`/memories/${RANDOM_ID}`, { access_entity: "project:acme/web/never" });
+    expect(status).toBe(404);
+    expect(await world.owner`select from brain.spaces where access_entity = 'project:acme/web/never'`).toHaveLength(0);
+  });
+
+  test("two changes at once are two revisions, and the time of change never goes back", async () => {
+    const { body: stored } = await world.api(ada).post("/memories", { content: "0" });
+    const answers = await Promise.all(
+      [1, 2, 3, 4].map((n) => world.api(ada).put(`/memories/${stored.id}`, { content: `${n}` })),
+    );
+    const changes = answers.map(({ body }) => body).sort((a, b) => a.revision - b.revision);
+    expect(changes.map((change) => change.revision)).toEqual([2, 3, 4, 5]);
+    const times = changes.map((change) => change.updated_at);
+    expect(times).toEqual([...times].sort());
+    expect(new Set(times).size).toBe(4);
   });
 
   test("moving needs both spaces", async () => {

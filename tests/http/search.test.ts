@@ -40,6 +40,14 @@ describe("finding", () => {
     expect((await found(query)).sort()).toEqual([...contents].sort());
   });
 
+  test("of two that have a word once, the shorter comes first", async () => {
+    const terse: Person = { org: "library", sub: "terse" };
+    for (const content of ["gannet among many other words that say little about it", "gannet here"])
+      await world.api(terse).post("/memories", { content });
+    const { results } = await search(terse, { query: "gannet" });
+    expect(results.map((hit: { content: string }) => hit.content.length)).toEqual([11, 54]);
+  });
+
   test("the rarer word weighs more", async () => {
     const [best] = await found("row security tenants");
     expect(best).toBe("PostgreSQL keeps tenants apart with row-level security.");

@@ -1,5 +1,11 @@
 import type postgres from "postgres";
 
+/** The rules there are, as PostgreSQL prints them. A table with a space_id has the first, whole and nothing beside it. */
+const OWN_ORG = "(org_id = ( SELECT app.current_org_id() AS current_org_id))";
+const WITHIN_SPACES = `(${OWN_ORG} AND (space_id = ANY (( SELECT app.current_spaces() AS current_spaces)::integer[])))`;
+const OWN = `(${OWN_ORG} AND (%s = ( SELECT app.current_user_id() AS current_user_id)))`;
+const NOBODY = `(${OWN_ORG} AND false)`;
+
 /** What is wrong with the catalog of a database, as sentences; none is right. Schemas brain and app. */
 export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
   const faults = await sql<{ fault: string }[]>`
@@ -14,8 +20,9 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
       where pronamespace in ('app'::regnamespace, 'brain'::regnamespace)
     ),
     keys as (
-      select tables.name, conname, contype, confrelid,
-             (select attname from pg_attribute where attrelid = conrelid and attnum = conkey[1]) as first_column
+      select tables.name, conname,
+             (select attname from pg_attribute where attrelid = conrelid and attnum = conkey[1]) as first_column,
+             (select attname from pg_attribute where attrelid = confrelid and attnum = confkey[1]) as first_referenced
       from pg_constraint
       join tables on tables.oid = conrelid
       where contype in ('p', 'u', 'f')
@@ -27,23 +34,32 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     union all
     select name || ': two policies for one command' from tables
     join pg_policy on polrelid = tables.oid
-    group by name, case polcmd when '*' then 'r' else polcmd end having count(*) > 1
+    cross join unnest(case polcmd when '*' then array['r', 'a', 'w', 'd'] else array[polcmd::text] end) as command
+    group by name, command having count(*) > 1
     union all
     select tables.name || ': the policy ' || polname || ' is open to more than brain_app' from tables
     join pg_policy on polrelid = tables.oid
     where polroles <> array['brain_app'::regrole::oid]
     union all
-    select tables.name || ': the policy ' || polname || ' does not ask for the org, or asks for each row' from tables
+    select tables.name || ': the policy ' || polname || ' has a rule nobody has looked at' from tables
     join pg_policy on polrelid = tables.oid
-    cross join lateral (values (pg_get_expr(polqual, polrelid)), (pg_get_expr(polwithcheck, polrelid))) as expressions (text)
-    where text is not null and text not like '%org_id = ( SELECT app.current_org_id()%'
+    cross join lateral (values (pg_get_expr(polqual, polrelid)), (pg_get_expr(polwithcheck, polrelid))) as rules (rule)
+    where rule is not null and rule <> case
+      when exists (select from pg_attribute where attrelid = tables.oid and attname = 'space_id') then ${WITHIN_SPACES}
+      when tables.name = 'spaces' then replace(${WITHIN_SPACES}, 'space_id', 'id')
+      when tables.name = 'orgs' then ${OWN_ORG}
+      when tables.name = 'users' then format(${OWN}::text, 'id')
+      when tables.name = 'revoked_tokens' then ${NOBODY}
+      else format(${OWN}::text, 'owner_id')
+    end
     union all
     select name || ': no org_id that is not null' from tables
     where not exists (
       select from pg_attribute where attrelid = tables.oid and attname = 'org_id' and attnotnull and atttypid = 'uuid'::regtype
     )
     union all
-    select name || ': ' || conname || ' does not begin with org_id' from keys where first_column <> 'org_id'
+    select name || ': ' || conname || ' does not begin with org_id' from keys
+    where first_column <> 'org_id' or first_referenced <> 'org_id'
     union all
     select tables.name || ': the index ' || indexrelid::regclass || ' does not begin with org_id' from tables
     join pg_index on indrelid = tables.oid
@@ -74,6 +90,18 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
       'app.enter(text,text,text,text[])', 'app.provision(text,text,text[],text[],text)', 'app.schema_state()',
       'app.search_lexical(text,text[],text[],text[],text[],text[],integer)'
     )
+    union all
+    select relname || ': granted, and outside the schemas brain and app'
+    from pg_class
+    join pg_namespace on pg_namespace.oid = relnamespace
+    cross join lateral aclexplode(relacl) as granted
+    where nspname not in ('brain', 'app', 'pg_catalog', 'information_schema', 'graphile_migrate')
+      and granted.grantee in ('brain_app'::regrole, 0)
+    union all
+    select tables.name || ': everybody may ' || granted.privilege_type from tables
+    join pg_class on pg_class.oid = tables.oid
+    cross join lateral aclexplode(relacl) as granted
+    where granted.grantee = 0
     union all
     select nspname || ': everybody may use or create in it' from pg_namespace
     cross join lateral aclexplode(coalesce(nspacl, acldefault('n', nspowner))) as granted

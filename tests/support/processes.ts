@@ -28,7 +28,7 @@ export async function brain(args: string[], env: Record<string, string> = {}) {
   return { code, out, err };
 }
 
-/** Starts `brain up`, without waiting for anything. */
+/** Starts `brain`, without waiting for anything. */
 export function spawnBrain(args: string[], env: Record<string, string>) {
   return Bun.spawn([process.execPath, "src/cli/brain.ts", ...args], {
     cwd: ROOT,

@@ -27,12 +27,13 @@ const RUN = `brain_test_${process.pid}_${Date.now().toString(36)}`;
 let started: Promise<TestServer> | undefined;
 let databases = 0;
 
-const testServer = () => {
-  started ??= startTestServer();
+/** Starts the server of this run, or gives the one that runs. */
+export function startTestServer(): Promise<TestServer> {
+  started ??= makeTestServer();
   return started;
-};
+}
 
-async function startTestServer(): Promise<TestServer> {
+async function makeTestServer(): Promise<TestServer> {
   const { admin_url, stop } = process.env.TEST_DATABASE_URL
     ? { admin_url: process.env.TEST_DATABASE_URL, stop: async () => {} }
     : await startEmbedded();
@@ -60,13 +61,13 @@ async function startEmbedded() {
 
 /** Clones the migrated template: about 0.1 s, against half a second for migrating anew. */
 export async function freshDatabase(): Promise<TestDatabase> {
-  const { template } = await testServer();
+  const { template } = await startTestServer();
   return emptyDatabase(template);
 }
 
 /** A database without our schema, or a copy of another. */
 export async function emptyDatabase(template = "template0"): Promise<TestDatabase> {
-  const { admin_url, roles } = await testServer();
+  const { admin_url, roles } = await startTestServer();
   const name = `${RUN}_${++databases}`;
   await asAdmin(admin_url, (sql) =>
     sql.unsafe(`create database ${name} template ${template} encoding 'UTF8' owner ${roles.owner.name}`),
