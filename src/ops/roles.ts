@@ -40,7 +40,8 @@ export async function prepareDatabase(admin_url: string, database: string, { own
   const inside = new URL(admin_url);
   inside.pathname = `/${database}`;
   await asAdmin(inside.href, async (sql) => {
-    await sql.unsafe(readFileSync(ROLES, "utf8").replaceAll(":DATABASE_NAME", database));
+    // It stands there within double quotes.
+    await sql.unsafe(readFileSync(ROLES, "utf8").replaceAll(":DATABASE_NAME", database.replaceAll('"', '""')));
     await run(sql, "grant brain_app to %I", [service.name]);
   });
 }
