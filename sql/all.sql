@@ -1,7 +1,10 @@
 -- Every living piece, in order. A migration that changes one includes it again; tests/db/drift.test.ts tells when it does not.
 --!include access_keys.sql
+--!include keys.sql
 --!include context.sql
 --!include tenants.sql
 --!include memories.sql
+--!include idempotency.sql
+--!include mcp_sessions.sql
 --!include search.sql
 --!include schema_state.sql

@@ -25,6 +25,7 @@ begin
   new.revision := old.revision + 1;
   -- The clock, not now(): after waiting for another's change the transaction's start may lie before that one.
   new.updated_at := greatest(clock_timestamp(), old.updated_at + interval '1 microsecond');
+  new.updated_by := coalesce(app.current_sub(), new.updated_by); -- the owner's own migrations have no caller
   new.archived_at := case when new.state = 'archived' then coalesce(old.archived_at, now()) end;
   new.deleted_at := case when new.state = 'deleted' then coalesce(old.deleted_at, now()) end;
   return new;
@@ -34,3 +35,33 @@ revoke all on function app.tg_memories__touch() from public, brain_app;
 
 create or replace trigger _500_touch before update on brain.memories
   for each row execute function app.tg_memories__touch();
+
+-- What a memory was goes into its history in the same transaction, with the space it was in.
+-- Definer: the service may add nothing to the history by itself.
+create or replace function app.tg_memories__keep_revision() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into brain.memory_revisions (org_id, memory_id, revision, space_id, content, fields, state, updated_at, updated_by)
+  values (old.org_id, old.id, old.revision, old.space_id, old.content,
+          jsonb_build_object(
+            'category', old.category, 'artifact_type', old.artifact_type, 'artifact_ref', old.artifact_ref,
+            'entities', old.entities, 'thread', old.thread, 'evidence', old.evidence, 'tags', old.tags,
+            'code_refs', old.code_refs, 'source', old.source, 'metadata', old.metadata),
+          old.state, old.updated_at, old.updated_by);
+  return null;
+end
+$$;
+revoke all on function app.tg_memories__keep_revision() from public, brain_app;
+
+create or replace trigger _600_keep_revision after update on brain.memories
+  for each row execute function app.tg_memories__keep_revision();
+
+alter table brain.memory_revisions enable row level security;
+drop policy if exists within_spaces on brain.memory_revisions;
+create policy within_spaces on brain.memory_revisions for select to brain_app
+  using (org_id = (select app.current_org_id()) and space_id = any ((select app.current_spaces())::int[]));
+
+revoke all on brain.memory_revisions from public, brain_app;
+grant select on brain.memory_revisions to brain_app;

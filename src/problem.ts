@@ -21,6 +21,7 @@ const CATALOGUE = {
   MALFORMED: [400, "Malformed request"],
   ACCESS_ENTITY_AMBIGUOUS: [400, "Space ambiguous"],
   CONFLICT: [409, "Conflict"],
+  STALE_REVISION: [409, "Changed meanwhile"],
   TOO_LARGE: [413, "Too large"],
   INVALID_INPUT: [422, "Invalid input"],
   INTERNAL: [500, "Internal error"],
@@ -163,10 +164,15 @@ export function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
 function wordsFor(message: string, schema: TSchema): string {
   if (message === "Expected required property") return "is required";
   if (message === "Unexpected property") return "is not known here";
-  if (schema.told) return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
+  if (schema.told?.minimum !== undefined)
+    return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
   if (Array.isArray(schema.enum)) return `must be one of ${schema.enum.join(", ")}`;
   return message.charAt(0).toLowerCase() + message.slice(1);
 }
+
+/** Whether the database refused a write for this constraint or unique index. */
+export const violates = (error: unknown, constraint: string) =>
+  error instanceof postgres.PostgresError && error.constraint_name === constraint;
 
 function fromDatabase(error: postgres.PostgresError): Problem {
   const { code, constraint_name } = error;

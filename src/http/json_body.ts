@@ -44,6 +44,9 @@ async function readText(body: ReadableStream<Uint8Array>): Promise<string> {
   }
 }
 
+/** Parameters that may be given several times. */
+const REPEATABLE = new Set(["tag"]);
+
 /**
  * Refuses a query string with broken percent-encoding, invalid UTF-8 or NUL, which Elysia would pass on half decoded,
  * and a parameter given twice, of which it would take the last.
@@ -56,7 +59,8 @@ export function checkQuery(url: string): void {
     const text = decoded(part);
     if (text.includes("\0")) throw malformed("The query string has a NUL character.");
     const name = decoded(part.split("=", 1)[0] ?? "");
-    if (name !== "" && names.has(name)) throw invalidInput([{ at: name.slice(0, 64), message: "is given twice" }]);
+    if (name !== "" && names.has(name) && !REPEATABLE.has(name))
+      throw invalidInput([{ at: name.slice(0, 64), message: "is given twice" }]);
     names.add(name);
   }
 }

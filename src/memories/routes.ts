@@ -1,60 +1,119 @@
 import { Elysia, t } from "elysia";
+import { etagOf, writeOptions } from "../http/preconditions.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { closed, Id } from "../schema.ts";
-import { Deleted, ListQuery, Memory, MemoryChanges, MemoryIds, MemoryPage, NewMemories, NewMemory } from "./schema.ts";
+import { listMemories } from "./list.ts";
+import {
+  Deleted,
+  History,
+  HistoryQuery,
+  ListQuery,
+  Memory,
+  MemoryChanges,
+  MemoryIds,
+  MemoryPage,
+  NewMemories,
+  NewMemory,
+  Stored,
+} from "./schema.ts";
 import {
   addMemories,
   addMemory,
   deleteMemories,
   deleteMemory,
   getMemory,
-  listMemories,
+  memoryHistory,
   updateMemory,
 } from "./service.ts";
 
-const ById = t.Object({ id: Id });
+const ById = t.Object({ id: Id }, closed);
+const Batch = t.Object({ items: t.Array(Stored) }, closed);
+
+const change = {
+  params: ById,
+  body: MemoryChanges,
+  response: { 200: Memory },
+  detail: { summary: "Change the given fields of a memory", tags: ["memories"] },
+};
 
 export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memories", normalize: false })
   .use(signedIn)
-  .get("", ({ caller, query }) => listMemories(caller, query), {
-    query: ListQuery,
-    response: { 200: MemoryPage },
-    detail: { summary: "List memories, newest first", tags: ["memories"] },
-  })
-  .post("", async ({ caller, body, status }) => status(201, await addMemory(caller, body)), {
-    body: NewMemory,
-    response: { 201: Memory },
-    detail: { summary: "Store a memory", tags: ["memories"] },
-  })
+  .get(
+    "",
+    ({ caller, query, request }) => listMemories(caller, query, new URL(request.url).searchParams.getAll("tag")),
+    {
+      query: ListQuery,
+      response: { 200: MemoryPage },
+      detail: { summary: "List memories, newest first", tags: ["memories"] },
+    },
+  )
+  .post(
+    "",
+    async ({ caller, body, request, set, status }) => {
+      const memory = await addMemory(caller, body, writeOptions(request));
+      set.headers.etag = etagOf(memory);
+      return status(memory.duplicate ? 200 : 201, memory);
+    },
+    {
+      body: NewMemory,
+      response: { 200: Stored, 201: Stored },
+      detail: { summary: "Store a memory; 200 with the one that says the same already", tags: ["memories"] },
+    },
+  )
   .post(
     "/batch",
-    async ({ caller, body, status }) => status(201, { items: await addMemories(caller, body.memories) }),
+    async ({ caller, body, request, status }) => {
+      const items = await addMemories(caller, body.memories, writeOptions(request));
+      return status(items.every(({ duplicate }) => duplicate) ? 200 : 201, { items });
+    },
     {
       body: NewMemories,
-      response: { 201: t.Object({ items: t.Array(Memory) }, closed) },
+      response: { 200: Batch, 201: Batch },
       detail: { summary: "Store up to 100 memories, all or none", tags: ["memories"] },
     },
   )
-  .delete("", ({ caller, body }) => deleteMemories(caller, body.memory_ids), {
+  .delete("", ({ caller, body, request }) => deleteMemories(caller, body.memory_ids, writeOptions(request)), {
     body: MemoryIds,
     response: { 200: Deleted },
     detail: { summary: "Delete memories by ids", tags: ["memories"] },
   })
-  .get("/:id", ({ caller, params }) => getMemory(caller, params.id), {
+  .get(
+    "/:id",
+    async ({ caller, params, set }) => {
+      const memory = await getMemory(caller, params.id);
+      set.headers.etag = etagOf(memory);
+      return memory;
+    },
+    { params: ById, response: { 200: Memory }, detail: { summary: "Read a memory", tags: ["memories"] } },
+  )
+  .get("/:id/history", ({ caller, params, query }) => memoryHistory(caller, params.id, query), {
     params: ById,
-    response: { 200: Memory },
-    detail: { summary: "Read a memory", tags: ["memories"] },
+    query: HistoryQuery,
+    response: { 200: History },
+    detail: { summary: "What a memory was, newest first; of a deleted one too", tags: ["memories"] },
   })
-  .put("/:id", ({ caller, params, body }) => updateMemory(caller, params.id, body), {
-    params: ById,
-    body: MemoryChanges,
-    response: { 200: Memory },
-    detail: { summary: "Change the given fields of a memory", tags: ["memories"] },
-  })
+  .put(
+    "/:id",
+    async ({ caller, params, body, request, set }) => {
+      const memory = await updateMemory(caller, params.id, body, writeOptions(request));
+      set.headers.etag = etagOf(memory);
+      return memory;
+    },
+    change,
+  )
+  .patch(
+    "/:id",
+    async ({ caller, params, body, request, set }) => {
+      const memory = await updateMemory(caller, params.id, body, writeOptions(request));
+      set.headers.etag = etagOf(memory);
+      return memory;
+    },
+    change,
+  )
   .delete(
     "/:id",
-    async ({ caller, params }) => {
-      await deleteMemory(caller, params.id);
+    async ({ caller, params, request }) => {
+      await deleteMemory(caller, params.id, writeOptions(request));
       return new Response(null, { status: 204 });
     },
     { params: ById, detail: { summary: "Delete a memory", tags: ["memories"] } },

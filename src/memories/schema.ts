@@ -142,35 +142,37 @@ export const CLEARABLE = [
   "metadata",
 ] as const;
 
-export const Memory = t.Object(
-  {
-    id: Id,
-    content: t.String(),
-    category: Category,
-    access_entity: t.String(),
-    scope: oneOf(SPACE_PREFIXES, { description: "Who the space is for; follows from access_entity." }),
-    artifact_type: nullable(ArtifactType),
-    artifact_ref: nullable(t.String()),
-    entities: t.Array(t.String()),
-    thread: nullable(t.String()),
-    evidence: t.Array(t.String()),
-    tags: TagObject,
-    code_refs: CodeRefs,
-    source: Source,
-    metadata: Metadata,
-    state: oneOf(STATES),
-    revision: t.Number(),
-    owner: t.String({ description: "The sub of the user who wrote it." }),
-    app: t.String({ description: "The client it came through." }),
-    app_id: t.String({ format: "uuid" }),
-    created_at: Instant,
-    updated_at: Instant,
-    archived_at: nullable(Instant),
-    deleted_at: nullable(Instant),
-  },
-  closed,
-);
+const memoryFields = {
+  id: Id,
+  content: t.String(),
+  category: Category,
+  access_entity: t.String(),
+  scope: oneOf(SPACE_PREFIXES, { description: "Who the space is for; follows from access_entity." }),
+  artifact_type: nullable(ArtifactType),
+  artifact_ref: nullable(t.String()),
+  entities: t.Array(t.String()),
+  thread: nullable(t.String()),
+  evidence: t.Array(t.String()),
+  tags: TagObject,
+  code_refs: CodeRefs,
+  source: Source,
+  metadata: Metadata,
+  state: oneOf(STATES),
+  revision: t.Number(),
+  owner: t.String({ description: "The sub of the user who wrote it." }),
+  app: t.String({ description: "The client it came through." }),
+  app_id: t.String({ format: "uuid" }),
+  created_at: Instant,
+  updated_at: Instant,
+  archived_at: nullable(Instant),
+  deleted_at: nullable(Instant),
+};
+
+export const Memory = t.Object(memoryFields, closed);
 export type Memory = Static<typeof Memory>;
+
+/** What storing gives: `duplicate` where the memory was there before. */
+export const Stored = t.Object({ ...memoryFields, duplicate: t.Optional(t.Literal(true)) }, closed);
 
 export const MemoryIds = t.Object(
   { memory_ids: t.Array(Id, { minItems: 1, maxItems: 1000, description: "Up to 1000 ids." }) },
@@ -181,12 +183,43 @@ export type Deleted = Static<typeof Deleted>;
 
 const SearchText = t.String({ minLength: 1, maxLength: 1024, description: 'Words, "phrases" and -excluded words.' });
 
+const csv = (item: string, description: string) =>
+  t.String({ pattern: `^(${item})(,(${item})){0,31}$`, maxLength: 2048, description });
+const UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+const Moment = t.String({ minLength: 1, maxLength: 40, description: "RFC 3339, or whole seconds since 1970." });
+
 export const ListQuery = t.Object(
   {
     state: t.Optional(oneOf(READABLE_STATES, { description: "Default active." })),
+    states: t.Optional(csv("[a-z]+", "Several states, separated by commas.")),
+    show_archived: t.Optional(oneOf(["true", "false"], { description: "Archived ones too." })),
     category: t.Optional(oneOf(CATEGORIES)),
+    categories: t.Optional(csv("[a-z]+", "Several categories, separated by commas.")),
     access_entity: t.Optional(SpaceName),
+    scope: t.Optional(oneOf(SPACE_PREFIXES, { description: "Spaces of this kind." })),
+    app_id: t.Optional(t.String({ pattern: `^${UUID}$`, description: "Written through this app." })),
+    app_ids: t.Optional(csv(UUID, "Written through one of these apps, separated by commas.")),
+    artifact_type: t.Optional(ArtifactType),
+    artifact_ref: t.Optional(ArtifactRef),
+    entity: t.Optional(t.String({ minLength: 1, maxLength: 256, description: "About this, in any spelling." })),
+    // Elysia would cut a list at its commas: the route takes them from the URL itself.
+    tag: t.Optional(
+      t.String({
+        told: {
+          type: "array",
+          items: { type: "string" },
+          description: "key or key=value; repeatable, all must be there.",
+        },
+      }),
+    ),
+    source: t.Optional(Source),
+    from_date: t.Optional(Moment),
+    to_date: t.Optional(Moment),
     search_query: t.Optional(SearchText),
+    sort_column: t.Optional(
+      oneOf(["created_at", "updated_at", "content", "app_name", "category"], { description: "Default created_at." }),
+    ),
+    sort_direction: t.Optional(oneOf(["asc", "desc"], { description: "Default desc for times, else asc." })),
     page: t.Optional(Page),
     size: t.Optional(Size),
     cursor: t.Optional(t.String({ minLength: 1, maxLength: 256, description: "next_cursor of the page before." })),
@@ -208,3 +241,33 @@ export const MemoryPage = t.Object(
   closed,
 );
 export type MemoryPage = Static<typeof MemoryPage>;
+
+export const HistoryQuery = t.Object({ page: t.Optional(Page), size: t.Optional(Size) }, closed);
+export type HistoryQuery = Static<typeof HistoryQuery>;
+
+const Revision = t.Object(
+  {
+    ...t.Pick(Memory, [
+      "revision",
+      "content",
+      "category",
+      "access_entity",
+      "artifact_type",
+      "artifact_ref",
+      "entities",
+      "thread",
+      "evidence",
+      "tags",
+      "code_refs",
+      "source",
+      "metadata",
+      "state",
+      "updated_at",
+    ]).properties,
+    updated_by: t.String({ description: "The sub of the user who made this revision." }),
+  },
+  closed,
+);
+
+export const History = t.Object({ ...MemoryPage.properties, items: t.Array(Revision) }, closed);
+export type History = Static<typeof History>;

@@ -1,215 +1,260 @@
 import { scopeOf } from "../auth/grants.ts";
 import { type Caller, NotProvisioned, type Tx } from "../db.ts";
-import { invalidInput, notFound, Problem } from "../problem.ts";
-import { findIn } from "../search/service.ts";
+import { notFound, Problem, violates } from "../problem.ts";
 import { columns, stored } from "./columns.ts";
-import { cursorFrom, cursorOf } from "./cursor.ts";
+import { once } from "./idempotency.ts";
 import { columnsFrom } from "./input.ts";
-import type { Deleted, ListQuery, Memory, MemoryChanges, MemoryPage, NewMemory } from "./schema.ts";
+import { insertIn, type NewRow, type Stored } from "./insert.ts";
+import type { Deleted, History, HistoryQuery, Memory, MemoryChanges, NewMemory } from "./schema.ts";
 
-/** Totals are counted up to here; beyond, `total_is` says at_least. */
-const MAX_TOTAL = 10_000;
+/** What a caller may say about a write beside its input. */
+export interface WriteOptions {
+  /** Within 24 hours the same write with the same key is done once. */
+  idempotency_key?: string | undefined;
+  /** Only if the memory is at this revision; else STALE_REVISION. */
+  if_revision?: number | undefined;
+}
 
-/** Stores one memory. Throws INVALID_INPUT, FORBIDDEN_ACCESS_ENTITY, ACCESS_ENTITY_AMBIGUOUS, APP_PAUSED. */
-export async function addMemory(caller: Caller, memory: NewMemory): Promise<Memory> {
-  const [added] = await insert(caller, [columnsFrom(memory)]);
+/**
+ * Stores one memory, or gives the active one of its space that says exactly the same, with `duplicate: true`.
+ * Throws INVALID_INPUT, FORBIDDEN_ACCESS_ENTITY, ACCESS_ENTITY_AMBIGUOUS, APP_PAUSED, CONFLICT for a key used otherwise.
+ */
+export async function addMemory(caller: Caller, memory: NewMemory, options: WriteOptions = {}): Promise<Stored> {
+  const [added] = await insertOnce(caller, [rowFrom(caller, memory, "")], ["addMemory", memory], options);
   if (!added) throw new Error("an insert gave no row");
   return added;
 }
 
 /** Stores all of them or none; answers in the same order. Throws what addMemory throws, naming the place. */
-export async function addMemories(caller: Caller, memories: NewMemory[]): Promise<Memory[]> {
-  return insert(
-    caller,
-    memories.map((memory, index) => columnsFrom(memory, `memories.${index}.`)),
+export async function addMemories(
+  caller: Caller,
+  memories: NewMemory[],
+  options: WriteOptions = {},
+): Promise<Stored[]> {
+  const rows = memories.map((memory, index) => rowFrom(caller, memory, `memories.${index}.`));
+  return insertOnce(caller, rows, ["addMemories", memories], options);
+}
+
+function rowFrom(caller: Caller, memory: NewMemory, at: string): NewRow {
+  const row = columnsFrom(memory, at);
+  return { ...row, access_entity: spaceFor(caller, row.access_entity) };
+}
+
+function insertOnce(
+  caller: Caller,
+  rows: NewRow[],
+  asked: unknown[],
+  { idempotency_key }: WriteOptions,
+): Promise<Stored[]> {
+  return caller.write((tx) =>
+    once(tx, { idempotency_key, asked }, () => insertIn(tx, caller, rows), {
+      result: (added) => added.map(({ id, duplicate }) => ({ id, duplicate })),
+      replay: async (kept) => {
+        const memories = await memoriesIn(
+          tx,
+          kept.map(({ id }) => id),
+        );
+        return kept.map(({ id, duplicate }) => {
+          const memory = memories.get(id);
+          if (!memory) throw notFound("memory"); // deleted or moved since
+          return { ...memory, ...(duplicate && { duplicate }) };
+        });
+      },
+    }),
   );
 }
 
 /** One memory, by id. Throws NOT_FOUND for what is deleted, absent or not the caller's to see: one and the same answer. */
-export function getMemory(caller: Caller, id: string): Promise<Memory> {
-  return caller.read(async (tx) => {
-    const [memory] = await tx<Memory[]>`
-      select ${columns(tx)}
-      from brain.memories
-      join brain.spaces on spaces.id = space_id
-      where memories.id = ${id} and state <> 'deleted'`;
-    if (!memory) throw notFound("memory");
-    return memory;
-  });
+export const getMemory = (caller: Caller, id: string): Promise<Memory> => caller.read((tx) => memoryIn(tx, id));
+
+async function memoryIn(tx: Tx, id: string): Promise<Memory> {
+  const memory = (await memoriesIn(tx, [id])).get(id.toLowerCase());
+  if (!memory) throw notFound("memory");
+  return memory;
 }
 
-/** Changes what is given and leaves the rest; a new access_entity moves it. Throws NOT_FOUND and what addMemory throws. */
-export async function updateMemory(caller: Caller, id: string, changes: MemoryChanges): Promise<Memory> {
+async function memoriesIn(tx: Tx, ids: string[]): Promise<Map<string, Memory>> {
+  const memories = await tx<Memory[]>`
+    select ${columns(tx)}
+    from brain.memories
+    join brain.spaces on spaces.id = space_id
+    where memories.id = any (${ids}::uuid[]) and state <> 'deleted'`;
+  return new Map(memories.map((memory) => [memory.id, memory]));
+}
+
+/**
+ * Changes what is given and leaves the rest; a new access_entity moves it. Throws NOT_FOUND, STALE_REVISION, CONFLICT
+ * where an active memory of its space already says the same, and what addMemory throws.
+ */
+export async function updateMemory(
+  caller: Caller,
+  id: string,
+  changes: MemoryChanges,
+  { idempotency_key, if_revision }: WriteOptions = {},
+): Promise<Memory> {
   const { access_entity, ...changed } = columnsFrom(changes);
   const target = access_entity && spaceFor(caller, access_entity);
-  return caller.write(async (tx) => {
-    // First whether there is anything to move: a space must not be made for nothing.
-    if (target && (await tx`select from brain.memories where id = ${id} and state <> 'deleted'`).length === 0)
-      throw notFound("memory");
-    const set = { ...changed, ...(target && { space_id: await spaceId(tx, target) }) };
-    const [memory] = await tx<Memory[]>`
-      with updated as (
-        update brain.memories
-        set ${tx(set as never)}
-        where id = ${id} and state <> 'deleted'
-        returning ${stored(tx)}
-      )
-      select ${columns(tx)}
-      from updated as memories
-      join brain.spaces on spaces.id = space_id`;
-    if (!memory) throw notFound("memory");
-    return memory;
+  const asked = ["updateMemory", id, changes, if_revision];
+  try {
+    return await caller.write((tx) =>
+      once(tx, { idempotency_key, asked }, () => updateIn(tx, id, changed, target, if_revision), {
+        result: () => null,
+        replay: () => memoryIn(tx, id),
+      }),
+    );
+  } catch (error) {
+    if (violates(error, "memories_content_key_idx"))
+      throw await twinConflict(caller, id, changed.content, target, error);
+    throw error;
+  }
+}
+
+async function updateIn(
+  tx: Tx,
+  id: string,
+  changed: object,
+  target: string | undefined,
+  if_revision: number | undefined,
+): Promise<Memory> {
+  // First whether there is anything to move: a space must not be made for nothing.
+  if (target) await expectIn(tx, id);
+  const set = { ...changed, ...(target && { space_id: await spaceId(tx, target) }) };
+  const [memory] = await tx<Memory[]>`
+    with updated as (
+      update brain.memories
+      set ${tx(set as never)}
+      where id = ${id} and state <> 'deleted' and (${if_revision ?? null}::int is null or revision = ${if_revision ?? null})
+      returning ${stored(tx)}
+    )
+    select ${columns(tx)}
+    from updated as memories
+    join brain.spaces on spaces.id = space_id`;
+  if (memory) return memory;
+  await expectIn(tx, id);
+  throw staleRevision();
+}
+
+/** Throws NOT_FOUND where there is no such memory to change. */
+async function expectIn(tx: Tx, id: string) {
+  const [there] = await tx`select from brain.memories where id = ${id} and state <> 'deleted'`;
+  if (!there) throw notFound("memory");
+}
+
+const staleRevision = () =>
+  new Problem("STALE_REVISION", "The memory has been changed since that revision.", {
+    hint: "Read it again and decide anew.",
+  });
+
+/** Which memory it is that says the same already. */
+async function twinConflict(
+  caller: Caller,
+  id: string,
+  content: string | undefined,
+  target: string | undefined,
+  cause: unknown,
+): Promise<Problem> {
+  const twins = await caller.read(
+    (tx) => tx<{ id: string }[]>`
+      select twins.id
+      from brain.memories
+      join brain.spaces on spaces.id = space_id
+      join brain.spaces as targets on targets.access_entity = coalesce(${target ?? null}, spaces.access_entity)
+      join brain.memories as twins on twins.space_id = targets.id
+        and twins.content_key = app.content_key(coalesce(${content ?? null}, memories.content)) and twins.state = 'active'
+      where memories.id = ${id} and twins.id <> ${id}`,
+  );
+  return new Problem("CONFLICT", "An active memory of that space says exactly the same.", {
+    options: twins.map((twin) => twin.id),
+    hint: "Change that memory, or delete one of the two.",
+    cause,
   });
 }
 
 /** Deletes softly, by ids. What is absent, deleted or not the caller's to see is counted as skipped. */
-export function deleteMemories(caller: Caller, memory_ids: string[]): Promise<Deleted> {
+export function deleteMemories(
+  caller: Caller,
+  memory_ids: string[],
+  { idempotency_key }: WriteOptions = {},
+): Promise<Deleted> {
   const ids = [...new Set(memory_ids.map((id) => id.toLowerCase()))];
-  return caller.write(async (tx) => {
-    const gone = await deleteIn(tx, ids);
-    return { deleted: gone.length, skipped: ids.length - gone.length };
-  });
+  return caller.write((tx) =>
+    once(
+      tx,
+      { idempotency_key, asked: ["deleteMemories", memory_ids] },
+      async () => {
+        const gone = await deleteIn(tx, ids);
+        return { deleted: gone.length, skipped: ids.length - gone.length };
+      },
+      { result: (answer) => answer, replay: async (kept) => kept },
+    ),
+  );
 }
 
-/** Deletes one, softly. Throws NOT_FOUND. */
-export function deleteMemory(caller: Caller, id: string): Promise<void> {
-  return caller.write(async (tx) => {
-    if ((await deleteIn(tx, [id])).length === 0) throw notFound("memory");
-  });
+/** Deletes one, softly. Throws NOT_FOUND, STALE_REVISION. */
+export function deleteMemory(
+  caller: Caller,
+  id: string,
+  { idempotency_key, if_revision }: WriteOptions = {},
+): Promise<void> {
+  return caller.write((tx) =>
+    once(
+      tx,
+      { idempotency_key, asked: ["deleteMemory", id, if_revision] },
+      async () => {
+        if ((await deleteIn(tx, [id], if_revision)).length > 0) return;
+        await expectIn(tx, id);
+        throw staleRevision();
+      },
+      { result: () => null, replay: async () => {} },
+    ),
+  );
 }
 
-const deleteIn = (tx: Tx, ids: string[]) => tx`
+const deleteIn = (tx: Tx, ids: string[], if_revision?: number) => tx`
   update brain.memories
   set state = 'deleted'
   where id = any (${ids}::uuid[]) and state <> 'deleted'
+    and (${if_revision ?? null}::int is null or revision = ${if_revision ?? null})
   returning id`;
 
 /**
- * A page of what the caller sees, newest first; best first with a search_query. By `page` (with a total) or, stable
- * while rows are written, by `cursor`.
+ * What a memory was, newest first: each revision as it stood, who wrote it and when. Of a deleted one too, and only
+ * what it said in spaces the caller sees. Throws NOT_FOUND.
  */
-export async function listMemories(caller: Caller, query: ListQuery): Promise<MemoryPage> {
-  if (query.cursor && (query.page || query.search_query))
-    throw invalidInput([{ at: "cursor", message: "goes without page and search_query" }]);
-  const { page = 1, size = 20 } = query;
-  if (page * size > MAX_TOTAL)
-    throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
-  if (query.search_query) return listFound(caller, query, query.search_query);
-  return caller.read((tx) => listNewest(tx, query));
-}
-
-async function listNewest(tx: Tx, query: ListQuery): Promise<MemoryPage> {
-  const { state = "active", category = null, access_entity = null, cursor, page = 1, size = 20 } = query;
-  const before = cursor ? cursorFrom(cursor) : null;
-  const offset = before ? 0 : (page - 1) * size;
-  // A lateral page per visible space, so that the index gives each one's newest rows and the walk never leaves what
-  // the caller sees; keys first, so that what is skipped is never fetched.
-  const rows = await tx<Memory[]>`
-    with page as (
-      select newest.id, access_entity
-      from brain.spaces
-      cross join lateral (
-        select memories.id, memories.created_at
-        from brain.memories
-        where space_id = spaces.id and state = ${state}
-          and (${category}::text is null or category = ${category})
-          ${before ? tx`and (memories.created_at, memories.id) < (${before.created_at}, ${before.id})` : tx``}
-        order by created_at desc, id desc
-        limit ${offset + size + 1}
-      ) as newest
-      where ${access_entity}::text is null or access_entity = ${access_entity}
-      order by newest.created_at desc, newest.id desc
-      offset ${offset}
-      limit ${size + 1}
-    )
-    select ${columns(tx)}
-    from page
-    join brain.memories using (id)
-    order by memories.created_at desc, memories.id desc`;
-  // The last page says by itself how many there are; a page beyond it does not.
-  const is_told = rows.length <= size && (rows.length > 0 || offset === 0);
-  const total = before ? null : is_told ? offset + rows.length : await countUpTo(tx, query);
-  return pageOf(rows, size, before ? null : page, total);
-}
-
-/** Rows a filter finds, counted to one beyond MAX_TOTAL. */
-async function countUpTo(tx: Tx, query: ListQuery): Promise<number> {
-  const { state = "active", category = null, access_entity = null } = query;
-  const [row] = await tx<{ total: number }[]>`
-    select count(*)::int as total
-    from (
-      select
-      from brain.memories
-      join brain.spaces on spaces.id = space_id
-      where state = ${state}
-        and (${category}::text is null or category = ${category})
-        and (${access_entity}::text is null or access_entity = ${access_entity})
-      limit ${MAX_TOTAL + 1}
-    ) as counted`;
-  return row?.total ?? 0;
-}
-
-function listFound(caller: Caller, query: ListQuery, search_query: string): Promise<MemoryPage> {
-  const { page = 1, size = 20, category, access_entity, state } = query;
-  const filter = { ...(category && { category }), ...(access_entity && { access_entity }), ...(state && { state }) };
+export function memoryHistory(caller: Caller, id: string, { page = 1, size = 20 }: HistoryQuery): Promise<History> {
   return caller.read(async (tx) => {
-    const { found, total } = await findIn(tx, search_query, filter, {
-      offset: (page - 1) * size,
-      limit: size,
-      count_to: MAX_TOTAL + 1,
-    });
-    const items = found.map(({ score: _, ...memory }) => memory);
-    return pageOf(items, size, page, total);
-  });
-}
-
-function pageOf(rows: Memory[], size: number, page: number | null, total: number | null): MemoryPage {
-  const items = rows.slice(0, size);
-  const last = items.at(-1);
-  return {
-    items,
-    total: total === null ? null : Math.min(total, MAX_TOTAL),
-    total_is: total === null ? null : total > MAX_TOTAL ? "at_least" : "exact",
-    page,
-    size,
-    pages: total === null ? null : Math.ceil(Math.min(total, MAX_TOTAL) / size),
-    next_cursor: rows.length > size && last ? cursorOf(last) : null,
-  };
-}
-
-type Columns = ReturnType<typeof columnsFrom>;
-
-/** One statement however many rows; json_to_recordset keeps it one prepared statement too, and metadata as it came. */
-function insert(caller: Caller, memories: Columns[]): Promise<Memory[]> {
-  const rows = memories.map((memory) => ({
-    ...memory,
-    id: Bun.randomUUIDv7(),
-    access_entity: spaceFor(caller, memory.access_entity),
-  }));
-  return caller.write(async (tx) => {
-    const added = await tx<Memory[]>`
-      with added as (
-        insert into brain.memories (id, space_id, app_id, app, content, category, artifact_type, artifact_ref,
-                                    entities, thread, evidence, tags, code_refs, source, metadata)
-        select new.id, spaces.id, apps.id, apps.name, content, coalesce(category, 'note'), artifact_type, artifact_ref,
-               coalesce(entities, '{}'), thread, coalesce(evidence, '{}'), coalesce(tags, '{}'),
-               coalesce(code_refs, '[]'), coalesce(source, 'user'), coalesce(metadata, '{}')
-        from json_to_recordset(${JSON.stringify(rows)}::text::json) as new (
-               id uuid, access_entity text, content text, category text, artifact_type text, artifact_ref text,
-               entities text[], thread text, evidence text[], tags jsonb, code_refs jsonb, source text, metadata json)
-        join brain.spaces using (access_entity)
-        join brain.apps on apps.name = ${caller.app} and is_active
-        returning ${stored(tx)}
-      )
-      select ${columns(tx)}
-      from added as memories
+    const [there] = await tx`select from brain.memories where id = ${id}`;
+    if (!there) throw notFound("memory");
+    const revisions = tx`
+      select revision, space_id, state, content, updated_at, updated_by,
+             jsonb_build_object(
+               'category', category, 'artifact_type', artifact_type, 'artifact_ref', artifact_ref, 'entities', entities,
+               'thread', thread, 'evidence', evidence, 'tags', tags, 'code_refs', code_refs, 'source', source,
+               'metadata', metadata) as fields
+      from brain.memories
+      where id = ${id}
+      union all
+      select revision, space_id, state, content, updated_at, updated_by, fields
+      from brain.memory_revisions
+      where memory_id = ${id}`;
+    const items = await tx<(Omit<History["items"][number], "category"> & { fields: object })[]>`
+      select revision, state, access_entity, updated_at, updated_by, content, fields
+      from (${revisions}) as revisions
       join brain.spaces on spaces.id = space_id
-      order by memories.id`;
-    if (added.length === rows.length) return added;
-    // A space or the app is new, or the app is paused: the rare case pays for finding out which.
-    const [app] = await tx`select from brain.apps where name = ${caller.app} and not is_active`;
-    if (app) throw new Problem("APP_PAUSED", "Its owner has paused this app.");
-    throw new NotProvisioned(rows.map((row) => row.access_entity));
+      order by revision desc
+      offset ${(page - 1) * size}
+      limit ${size}`;
+    const [{ total } = { total: 0 }] = await tx<{ total: number }[]>`
+      select count(*)::int as total from (${revisions}) as revisions`;
+    return {
+      items: items.map(({ fields, ...item }) => ({ ...item, ...fields })) as History["items"],
+      total,
+      total_is: "exact",
+      page,
+      size,
+      pages: Math.ceil(total / size),
+      next_cursor: null,
+    };
   });
 }
 

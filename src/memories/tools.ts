@@ -3,6 +3,7 @@ import { defineTool } from "../mcp/tool.ts";
 import { invalidInput, Problem } from "../problem.ts";
 import { closed, Id, oneOf } from "../schema.ts";
 import { LeanMemory, lean, line } from "./lean.ts";
+import { listMemories } from "./list.ts";
 import {
   CATEGORIES,
   CLEARABLE,
@@ -13,11 +14,15 @@ import {
   READABLE_STATES,
   SpaceName,
 } from "./schema.ts";
-import { addMemories, addMemory, deleteMemories, getMemory, listMemories, updateMemory } from "./service.ts";
+import { addMemories, addMemory, deleteMemories, getMemory, memoryHistory, updateMemory } from "./service.ts";
 
 const { content, ...structured } = fields;
 
 const structuredFields = t.Partial(t.Object(structured)).properties;
+
+const idempotency_key = t.Optional(
+  t.String({ pattern: "^[\\x21-\\x7e]{1,256}$", description: "Same key, same write: safe to retry for 24 hours." }),
+);
 
 const NewText = t.Object({ text: content, ...structuredFields }, closed);
 const MAX_TEXTS = 20;
@@ -34,20 +39,37 @@ const NewTexts = <S extends TSchema>(item: S) =>
         }),
       ),
       ...structuredFields,
+      idempotency_key,
     },
     closed,
   );
 
-/** The fields by name: what each may be is told beside, once. */
-const AnyText = t.Object(
-  { text: t.String(), ...Object.fromEntries(Object.keys(structured).map((name) => [name, t.Optional(t.Unknown())])) },
-  closed,
-);
+/** The fields by name: what each may be is told once, beside `text` of add_memories. */
+const byName = Object.fromEntries(Object.keys(structured).map((name) => [name, t.Optional(t.Unknown())])) as Record<
+  keyof typeof structured,
+  TSchema
+>;
+const AnyText = t.Object({ text: t.String(), ...byName }, closed);
 
-/** The fields without the descriptions that add_memories gives. */
-const undescribed = Object.fromEntries(
-  Object.entries(structuredFields).map(([name, { description: _, ...schema }]) => [name, schema]),
-) as unknown as typeof structuredFields;
+const Changes = <F extends Record<string, TSchema>>(changed: F) =>
+  t.Object(
+    {
+      memory_id: Id,
+      text: t.Optional(content),
+      ...changed,
+      clear: t.Optional(t.Array(oneOf(CLEARABLE), { maxItems: CLEARABLE.length, description: "Fields to empty." })),
+      if_revision: t.Optional(
+        t.Number({
+          minimum: 1,
+          maximum: 999_999_999,
+          multipleOf: 1,
+          description: "Only if it is still at this revision.",
+        }),
+      ),
+      idempotency_key,
+    },
+    closed,
+  );
 
 const counted = (count: number, what: string) => `${count} ${count === 1 ? what : what.replace(/y$/, "ies")}`;
 
@@ -62,9 +84,16 @@ export const memoryTools = [
     input: NewTexts(NewText),
     told: NewTexts(AnyText),
     output: t.Object({
-      memories: t.Array(t.Object({ id: t.String(), access_entity: t.String(), created_at: t.String() })),
+      memories: t.Array(
+        t.Object({
+          id: t.String(),
+          access_entity: t.String(),
+          created_at: t.String(),
+          duplicate: t.Optional(t.Boolean({ description: "It was there before." })),
+        }),
+      ),
     }),
-    async run(caller, { text, memories, ...given }) {
+    async run(caller, { text, memories, idempotency_key, ...given }) {
       if ((text === undefined) === (memories === undefined))
         throw invalidInput([{ at: "text", message: "give either text or memories" }]);
       if (memories && Object.keys(given).length > 0)
@@ -73,9 +102,16 @@ export const memoryTools = [
         );
       const stored =
         text === undefined
-          ? await namingText(addMemories(caller, (memories ?? []).map(asNewMemory)))
-          : [await namingText(addMemory(caller, asNewMemory({ text, ...given })))];
-      return { memories: stored.map(({ id, access_entity, created_at }) => ({ id, access_entity, created_at })) };
+          ? await namingText(addMemories(caller, (memories ?? []).map(asNewMemory), { idempotency_key }))
+          : [await namingText(addMemory(caller, asNewMemory({ text, ...given }), { idempotency_key }))];
+      return {
+        memories: stored.map(({ id, access_entity, created_at, duplicate }) => ({
+          id,
+          access_entity,
+          created_at,
+          ...(duplicate && { duplicate }),
+        })),
+      };
     },
     text: ({ memories }) => `Stored ${counted(memories.length, "memory")}: ${memories.map(({ id }) => id).join(", ")}`,
   }),
@@ -116,11 +152,43 @@ export const memoryTools = [
   defineTool({
     name: "get_memory",
     title: "Read a memory",
-    description: "Call it with an id from a search or list when the preview is not enough. Gives the whole memory.",
+    description:
+      "Call it with an id from a search or list when the preview is not enough. Gives the whole memory, with its last " +
+      "20 revisions if asked.",
     effect: "reads",
-    input: t.Object({ memory_id: Id }, closed),
-    output: LeanMemory,
-    run: async (caller, { memory_id }) => lean(await getMemory(caller, memory_id)),
+    input: t.Object(
+      { memory_id: Id, history: t.Optional(t.Boolean({ description: "With what it was before. Default false." })) },
+      closed,
+    ),
+    output: t.Composite([
+      LeanMemory,
+      t.Object({
+        history: t.Optional(
+          t.Array(
+            t.Object({
+              revision: t.Number(),
+              content: t.String(),
+              state: t.String(),
+              updated_at: t.String(),
+              updated_by: t.String(),
+            }),
+          ),
+        ),
+      }),
+    ]),
+    async run(caller, { memory_id, history = false }) {
+      const memory = lean(await getMemory(caller, memory_id));
+      if (!history) return memory;
+      const { items } = await memoryHistory(caller, memory_id, {});
+      const told = ({ revision, content, state, updated_at, updated_by }: (typeof items)[number]) => ({
+        revision,
+        content,
+        state,
+        updated_at,
+        updated_by,
+      });
+      return { ...memory, history: items.map(told) };
+    },
     text: ({ id, category, content }) => `${id} ${category} ${JSON.stringify(content)}`,
   }),
 
@@ -128,20 +196,13 @@ export const memoryTools = [
     name: "update_memory",
     title: "Change a memory",
     description:
-      "Call it when a stored memory is no longer right; what you leave out stays, and access_entity moves it. " +
-      "Gives its new revision.",
+      "Call it when a stored memory is no longer right: fields are those of add_memories, what you leave out stays, " +
+      "and access_entity moves it. Gives its new revision.",
     effect: "changes",
-    input: t.Object(
-      {
-        memory_id: Id,
-        text: t.Optional(content),
-        ...undescribed,
-        clear: t.Optional(t.Array(oneOf(CLEARABLE), { maxItems: CLEARABLE.length, description: "Fields to empty." })),
-      },
-      closed,
-    ),
+    input: Changes(structuredFields),
+    told: Changes(byName),
     output: t.Object({ id: t.String(), revision: t.Number(), access_entity: t.String(), updated_at: t.String() }),
-    async run(caller, { memory_id, text, clear = [], ...given }) {
+    async run(caller, { memory_id, text, clear = [], if_revision, idempotency_key, ...given }) {
       const changes = {
         ...given,
         ...(text !== undefined && { content: text }),
@@ -151,7 +212,9 @@ export const memoryTools = [
       if (both.length > 0) throw invalidInput(both.map((at) => ({ at, message: "is both given and cleared" })));
       if (Object.keys(changes).length === 0)
         throw invalidInput([{ at: "", message: "needs at least one field to change" }]);
-      const { id, revision, access_entity, updated_at } = await namingText(updateMemory(caller, memory_id, changes));
+      const { id, revision, access_entity, updated_at } = await namingText(
+        updateMemory(caller, memory_id, changes, { if_revision, idempotency_key }),
+      );
       return { id, revision, access_entity, updated_at };
     },
     text: ({ id, revision }) => `Changed ${id}, now revision ${revision}.`,
@@ -164,9 +227,9 @@ export const memoryTools = [
       "Call it with ids when memories are wrong or not wanted any more. Gives how many were deleted, and how many " +
       "skipped because they were not found.",
     effect: "deletes",
-    input: t.Object({ memory_ids: t.Array(Id, { minItems: 1, maxItems: 1000 }) }, closed),
+    input: t.Object({ memory_ids: t.Array(Id, { minItems: 1, maxItems: 1000 }), idempotency_key }, closed),
     output: Deleted,
-    run: (caller, { memory_ids }) => deleteMemories(caller, memory_ids),
+    run: (caller, { memory_ids, idempotency_key }) => deleteMemories(caller, memory_ids, { idempotency_key }),
     text: ({ deleted, skipped }) => `Deleted ${deleted}, skipped ${skipped}.`,
   }),
 ];

@@ -1,17 +1,11 @@
 import type { Tx } from "../db.ts";
+import type { Filter } from "../memories/filter.ts";
 
 /** What a query asks for: words rank, phrases and exclusions bind. */
 export interface ParsedQuery {
   words: string;
   phrases: string[];
   excluded: string[];
-}
-
-/** What a hit must be, as lists of allowed values; null allows any. */
-export interface HitFilter {
-  states: string[];
-  categories: string[] | null;
-  access_entities: string[] | null;
 }
 
 /** Splits a query into "phrases", -excluded words and -"excluded phrases", and the words that rank. */
@@ -29,7 +23,7 @@ export function parseQuery(query: string): ParsedQuery {
 }
 
 /** The ids and scores of what the caller sees that matches, best first, as a query to join the rows to. */
-export function lexicalHits(tx: Tx, query: string, { states, categories, access_entities }: HitFilter, limit: number) {
+export function lexicalHits(tx: Tx, query: string, { states, categories, access_entities }: Filter, limit: number) {
   const { words, phrases, excluded } = parseQuery(query);
   return tx`
     select id, score

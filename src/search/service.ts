@@ -1,9 +1,10 @@
 import type { Caller, Tx } from "../db.ts";
 import { milliseconds } from "../log.ts";
 import { columns } from "../memories/columns.ts";
+import { ANY, type Filter, matching, within } from "../memories/filter.ts";
 import type { Memory } from "../memories/schema.ts";
 import { lexicalHits } from "./lexical.ts";
-import type { Filter, SearchAnswer, SearchRequest } from "./schema.ts";
+import type { SearchAnswer, SearchRequest } from "./schema.ts";
 
 /** Matches of a search are counted up to here. */
 const MAX_COUNT = 1000;
@@ -14,8 +15,14 @@ export function searchMemories(
   { query, limit = 10, filter = {} }: SearchRequest,
 ): Promise<SearchAnswer> {
   const started = performance.now();
+  const wanted = {
+    ...ANY,
+    states: listed(filter.state) ?? ANY.states,
+    categories: listed(filter.category),
+    access_entities: listed(filter.access_entity),
+  };
   return caller.read(async (tx) => {
-    const { found, total } = await findIn(tx, query, filter, { offset: 0, limit, count_to: MAX_COUNT });
+    const { found, total } = await findIn(tx, query, wanted, { offset: 0, limit, count_to: MAX_COUNT });
     return {
       results: found.map((memory) => ({ ...memory, matched: ["lexical"] })),
       total_count: total,
@@ -31,16 +38,16 @@ export type Found = Memory & { score: number };
 export async function findIn(
   tx: Tx,
   query: string,
-  { state, category, access_entity }: Filter,
+  filter: Filter,
   { offset, limit, count_to }: { offset: number; limit: number; count_to: number },
 ): Promise<{ found: Found[]; total: number }> {
-  const only = {
-    states: listed(state) ?? ["active"],
-    categories: listed(category),
-    access_entities: listed(access_entity),
-  };
-  const hits = lexicalHits(tx, query, only, count_to);
   // Hits come from a definer function that sees as the policies do; the rows are read again under the policies.
+  const hits = tx`
+    select memories.id, score
+    from (${lexicalHits(tx, query, filter, count_to)}) as hits
+    join brain.memories using (id)
+    join brain.spaces on spaces.id = space_id
+    where ${matching(tx, filter)} and ${within(tx, filter)}`;
   const rows = await tx<(Found & { total: number })[]>`
     with hits as materialized (${hits})
     select ${columns(tx)}, score, (select count(*)::int from hits) as total

@@ -100,7 +100,7 @@ describe("while it runs", () => {
         env,
       );
       const { token, jti } = JSON.parse(minted.out);
-      expect((await store("before", token)).status).toBe(201);
+      expect((await store(`before ${by_jti}`, token)).status).toBe(201);
       const revoked = await brain(["token", "revoke", ...(by_jti ? [jti, "--org", "acme"] : [token])], env);
       expect(revoked.code).toBe(0);
       const answer = await store("after", token);

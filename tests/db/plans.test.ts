@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { openDatabase } from "../../src/db.ts";
-import { listMemories } from "../../src/memories/service.ts";
+import { listMemories } from "../../src/memories/list.ts";
 import { openWorld, type World } from "../support/world.ts";
 
 /**
@@ -16,8 +16,8 @@ beforeAll(async () => {
   for (const sub of ["many", "few"]) await world.api({ org: "acme", sub }).post("/memories", { content: "first" });
   for (const [sub, rows] of Object.entries({ many: MANY, few: FEW - 1 }))
     await world.owner`
-      insert into brain.memories (org_id, id, space_id, owner_id, owner, app_id, app, content, category, created_at)
-      select org_id, gen_random_uuid(), spaces.id, owner_id, sub, apps.id, 'rest', 'row ' || n,
+      insert into brain.memories (org_id, id, space_id, owner_id, owner, updated_by, app_id, app, content, category, created_at)
+      select org_id, gen_random_uuid(), spaces.id, owner_id, sub, sub, apps.id, 'rest', 'row ' || n,
              case when n % 10 = 0 then 'decision' else 'note' end, now() - n * interval '1 second'
       from brain.users join brain.apps using (org_id) join brain.spaces using (org_id), generate_series(1, ${rows}) as n
       where sub = ${sub} and owner_id = users.id and access_entity = 'user:' || sub`;

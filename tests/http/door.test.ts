@@ -79,7 +79,7 @@ describe("the order at the door", () => {
     const { status, headers } = await world.raw(`/api/v1/memories/${ID}`, { method: "OPTIONS" });
     expect({ status, allow: headers.get("allow")?.split(", ").sort() }).toEqual({
       status: 204,
-      allow: ["DELETE", "GET", "HEAD", "PUT"],
+      allow: ["DELETE", "GET", "HEAD", "PATCH", "PUT"],
     });
   });
 

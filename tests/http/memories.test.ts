@@ -147,7 +147,7 @@ test("writers of the same new spaces in any order do not wait for each other", a
   const spaces = Array.from({ length: 60 }, (_, index) => `project:z/${index}`);
   const answers = await Promise.all(
     Array.from({ length: 8 }, (_, index) => {
-      const memories = spaces.map((access_entity) => ({ content: "x", access_entity }));
+      const memories = spaces.map((access_entity) => ({ content: `by ${index}`, access_entity }));
       return world.api(opener).post("/memories/batch", { memories: index % 2 ? memories.reverse() : memories });
     }),
   );
@@ -212,7 +212,7 @@ describe("changing", () => {
   test.each([{}, { id: RANDOM_ID }, { owner: "ben" }, { state: "archived" }, { content: null }, { revision: 9 }])(
     "what cannot be changed is refused: %j",
     async (changes) => {
-      const { body: stored } = await world.api(ada).post("/memories", { content: "fixed" });
+      const { body: stored } = await world.api(ada).post("/memories", { content: `fixed ${crypto.randomUUID()}` });
       const { status, body } = await world.api(ada).put(`/memories/${stored.id}`, changes);
       expect({ status, code: body.code }).toEqual({ status: 422, code: "INVALID_INPUT" });
       expect((await world.api(ada).get(`/memories/${stored.id}`)).body).toEqual(stored);

@@ -30,11 +30,11 @@ test("the tools, their annotations and arguments", async () => {
   expect(told).toMatchInlineSnapshot(`
     [
       "search_memory [readOnly idempotent] query limit filter",
-      "add_memories [] text memories category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata",
+      "add_memories [] text memories category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata idempotency_key",
       "list_memories [readOnly idempotent] state category access_entity limit cursor",
-      "get_memory [readOnly idempotent] memory_id",
-      "update_memory [destructive idempotent] memory_id text category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata clear",
-      "delete_memories [destructive idempotent] memory_ids",
+      "get_memory [readOnly idempotent] memory_id history",
+      "update_memory [destructive idempotent] memory_id text category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata clear if_revision idempotency_key",
+      "delete_memories [destructive idempotent] memory_ids idempotency_key",
       "whoami [readOnly idempotent] ",
     ]
   `);
@@ -195,6 +195,6 @@ test.each([
   ["<script>/1", "mcp"],
 ])("the app is the product of the User-Agent: %s", async (user_agent, app) => {
   const { call } = await world.assistant(ada, user_agent);
-  const { memories } = (await call("add_memories", { text: "from somewhere" })) as { memories: { id: string }[] };
+  const { memories } = (await call("add_memories", { text: `from ${user_agent}` })) as { memories: { id: string }[] };
   expect(await call("get_memory", { memory_id: memories[0]?.id })).toMatchObject({ app });
 });

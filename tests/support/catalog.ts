@@ -49,6 +49,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
       when tables.name = 'spaces' then replace(${WITHIN_SPACES}, 'space_id', 'id')
       when tables.name = 'orgs' then ${OWN_ORG}
       when tables.name = 'users' then format(${OWN}::text, 'id')
+      when tables.name in ('idempotency_keys', 'mcp_sessions') then format(${OWN}::text, 'user_id')
       when tables.name = 'revoked_tokens' then ${NOBODY}
       else format(${OWN}::text, 'owner_id')
     end
@@ -88,7 +89,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     select name || ': a definer function nobody has looked at' from functions
     where prosecdef and name not in (
       'app.enter(text,text,text,text[])', 'app.provision(text,text,text[],text[],text)', 'app.schema_state()',
-      'app.search_lexical(text,text[],text[],text[],text[],text[],integer)'
+      'app.search_lexical(text,text[],text[],text[],text[],text[],integer)', 'app.tg_memories__keep_revision()'
     )
     union all
     select relname || ': granted, and outside the schemas brain and app'
@@ -120,6 +121,8 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     join pg_class on pg_class.oid = tables.oid
     cross join lateral aclexplode(coalesce(relacl, acldefault('r', relowner))) as granted
     where granted.grantee = 'brain_app'::regrole and granted.privilege_type <> 'SELECT'
+      -- What lives for a while only is really deleted, by its own user.
+      and (granted.privilege_type <> 'DELETE' or tables.name not in ('idempotency_keys', 'mcp_sessions'))
     union all
     select tables.name || ': brain_app may ' || granted.privilege_type || ' ' || attname from tables
     join pg_attribute on attrelid = tables.oid and attacl is not null

@@ -69,11 +69,15 @@ export async function openWorld() {
     raw: (path: string, init: RequestInit = {}) => send(new Request(`http://localhost${path}`, init)),
     /** REST as a person. */
     api(person: Person) {
-      const call = async (method: string, path: string, body?: unknown) =>
+      const call = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
         send(
           new Request(`http://localhost/api/v1${path}`, {
             method,
-            headers: { authorization: `Bearer ${await tokenFor(person)}`, "content-type": "application/json" },
+            headers: {
+              authorization: `Bearer ${await tokenFor(person)}`,
+              "content-type": "application/json",
+              ...headers,
+            },
             ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
           }),
         );

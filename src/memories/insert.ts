@@ -1,0 +1,78 @@
+import { type Caller, NotProvisioned, type Tx } from "../db.ts";
+import { Problem } from "../problem.ts";
+import { columns, stored } from "./columns.ts";
+import type { columnsFrom } from "./input.ts";
+import type { Memory } from "./schema.ts";
+
+/** A memory to store, with the space it goes to. */
+export type NewRow = ReturnType<typeof columnsFrom> & { access_entity: string };
+
+/** A memory as it is stored now; `duplicate` where it was there before. */
+export type Stored = Memory & { duplicate?: true };
+
+/**
+ * Stores rows and gives them in their order. One that says exactly what an active memory of its space says, or an
+ * earlier row here, is not stored again but answered with that one. One statement however many rows;
+ * json_to_recordset keeps it one prepared statement too, and metadata as it came.
+ */
+export async function insertIn(tx: Tx, caller: Caller, rows: NewRow[]): Promise<Stored[]> {
+  const given = rows.map((row, place) => ({ ...row, place, id: Bun.randomUUIDv7() }));
+  const placed = await tx<(Memory & { place: number; is_new: boolean })[]>`
+    with placed as (
+      select new.*, spaces.id as space_id, apps.id as app_id
+      from json_to_recordset(${JSON.stringify(given)}::text::json) as new (
+             place int, id uuid, access_entity text, content text, category text, artifact_type text, artifact_ref text,
+             entities text[], thread text, evidence text[], tags jsonb, code_refs jsonb, source text, metadata json)
+      join brain.spaces using (access_entity)
+      join brain.apps on apps.name = ${caller.app} and is_active
+    ),
+    added as (
+      insert into brain.memories (id, space_id, app_id, app, content, category, artifact_type, artifact_ref,
+                                  entities, thread, evidence, tags, code_refs, source, metadata)
+      select id, space_id, app_id, ${caller.app}, content, coalesce(category, 'note'), artifact_type, artifact_ref,
+             coalesce(entities, '{}'), thread, coalesce(evidence, '{}'), coalesce(tags, '{}'),
+             coalesce(code_refs, '[]'), coalesce(source, 'user'), coalesce(metadata, '{}')
+      from placed
+      order by place
+      on conflict (org_id, space_id, content_key) where state = 'active' do nothing
+      returning ${stored(tx)}
+    )
+    select place, memories.id is not null as is_new, ${columns(tx)}
+    from (select place, id from placed) as asked
+    left join added as memories on memories.id = asked.id
+    left join brain.spaces on spaces.id = space_id
+    order by place`;
+  if (placed.length < rows.length) {
+    // A space or the app is new, or the app is paused: the rare case pays for finding out which.
+    const [app] = await tx`select from brain.apps where name = ${caller.app} and not is_active`;
+    if (app) throw new Problem("APP_PAUSED", "Its owner has paused this app.");
+    throw new NotProvisioned(rows.map((row) => row.access_entity));
+  }
+  const known = await duplicatesIn(
+    tx,
+    given.filter((_, place) => !placed[place]?.is_new),
+  );
+  return Promise.all(
+    placed.map(async ({ place, is_new, ...memory }) => {
+      if (is_new) return memory;
+      const duplicate = known.get(place);
+      if (duplicate) return { ...duplicate, duplicate: true as const };
+      // Its twin has gone between the two statements; now there is room.
+      const [again] = await insertIn(tx, caller, rows.slice(place, place + 1));
+      if (!again) throw new Error("an insert gave no row");
+      return again;
+    }),
+  );
+}
+
+/** The active memories that say what these rows say, by the rows' places. */
+async function duplicatesIn(tx: Tx, rows: (NewRow & { place: number })[]): Promise<Map<number, Memory>> {
+  if (rows.length === 0) return new Map();
+  const asked = rows.map(({ place, access_entity, content }) => ({ place, access_entity, said: content }));
+  const found = await tx<(Memory & { place: number })[]>`
+    select place, ${columns(tx)}
+    from json_to_recordset(${JSON.stringify(asked)}::text::json) as asked (place int, access_entity text, said text)
+    join brain.spaces using (access_entity)
+    join brain.memories on space_id = spaces.id and content_key = app.content_key(said) and state = 'active'`;
+  return new Map(found.map(({ place, ...memory }) => [place, memory]));
+}

@@ -1,0 +1,128 @@
+import type { Caller, Tx } from "../db.ts";
+import { invalidInput } from "../problem.ts";
+import { findIn } from "../search/service.ts";
+import { columns } from "./columns.ts";
+import { cursorFrom, cursorOf } from "./cursor.ts";
+import { type Filter, filterFrom, matching, within } from "./filter.ts";
+import type { ListQuery, Memory, MemoryPage } from "./schema.ts";
+
+/** Totals are counted up to here, and pages reach no further; beyond, `total_is` says at_least. */
+export const MAX_TOTAL = 10_000;
+
+/**
+ * A page of what the caller sees: newest first, by another column, or best first with a search_query. By `page` (with a
+ * total) or, newest first and stable while rows are written, by `cursor`. Throws INVALID_INPUT.
+ */
+export async function listMemories(caller: Caller, query: ListQuery, tags: string[] = []): Promise<MemoryPage> {
+  const { page = 1, size = 20, cursor, search_query, sort_column, sort_direction } = query;
+  const is_newest_first = (sort_column ?? "created_at") === "created_at" && sort_direction !== "asc";
+  if (cursor && (query.page || search_query || !is_newest_first))
+    throw invalidInput([{ at: "cursor", message: "goes with newest first only, without page and search_query" }]);
+  if (search_query && (sort_column || sort_direction))
+    throw invalidInput([{ at: sort_column ? "sort_column" : "sort_direction", message: "goes without search_query" }]);
+  if (page * size > MAX_TOTAL)
+    throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
+  const filter = filterFrom(query, tags);
+
+  return caller.read(async (tx) => {
+    if (search_query) {
+      const stretch = { offset: (page - 1) * size, limit: size, count_to: MAX_TOTAL + 1 };
+      const { found, total } = await findIn(tx, search_query, filter, stretch);
+      return pageOf(
+        found.map(({ score: _, ...memory }) => memory),
+        size,
+        page,
+        total,
+      );
+    }
+    const offset = cursor ? 0 : (page - 1) * size;
+    const rows = is_newest_first
+      ? await newest(tx, filter, offset, size, cursor)
+      : await sorted(tx, filter, offset, size, query);
+    if (cursor) return { ...pageOf(rows, size, null, null), next_cursor: nextOf(rows, size) };
+    // The last page says by itself how many there are; a page beyond it does not.
+    const is_told = rows.length <= size && (rows.length > 0 || offset === 0);
+    const total = is_told ? offset + rows.length : await countUpTo(tx, filter);
+    return { ...pageOf(rows, size, page, total), next_cursor: is_newest_first ? nextOf(rows, size) : null };
+  });
+}
+
+/** One row more than the page, to know whether there is a next one. */
+function newest(tx: Tx, filter: Filter, offset: number, size: number, cursor: string | undefined): Promise<Memory[]> {
+  const before = cursor ? cursorFrom(cursor) : null;
+  // A lateral page per visible space, so that the index gives each one's newest rows and the walk never leaves what
+  // the caller sees; keys first, so that what is skipped is never fetched.
+  return tx<Memory[]>`
+    with page as (
+      select newest.id, access_entity
+      from brain.spaces
+      cross join lateral (
+        select memories.id, memories.created_at
+        from brain.memories
+        where space_id = spaces.id and ${matching(tx, filter)}
+          ${before ? tx`and (memories.created_at, memories.id) < (${before.created_at}, ${before.id})` : tx``}
+        order by created_at desc, id desc
+        limit ${offset + size + 1}
+      ) as newest
+      where ${within(tx, filter)}
+      order by newest.created_at desc, newest.id desc
+      offset ${offset}
+      limit ${size + 1}
+    )
+    select ${columns(tx)}
+    from page
+    join brain.memories using (id)
+    order by memories.created_at desc, memories.id desc`;
+}
+
+/** By another column: every row that fits is looked at, so it is for pages and not for walking. */
+function sorted(tx: Tx, filter: Filter, offset: number, size: number, query: ListQuery): Promise<Memory[]> {
+  const { sort_column = "created_at", sort_direction } = query;
+  const column = {
+    created_at: tx`memories.created_at`,
+    updated_at: tx`updated_at`,
+    content: tx`content`,
+    app_name: tx`app`,
+    category: tx`category`,
+  }[sort_column];
+  const is_ascending = (sort_direction ?? (sort_column.endsWith("_at") ? "desc" : "asc")) === "asc";
+  return tx<Memory[]>`
+    select ${columns(tx)}
+    from brain.memories
+    join brain.spaces on spaces.id = space_id
+    where ${matching(tx, filter)} and ${within(tx, filter)}
+    order by ${column} ${is_ascending ? tx`asc` : tx`desc`}, memories.id ${is_ascending ? tx`asc` : tx`desc`}
+    offset ${offset}
+    limit ${size + 1}`;
+}
+
+/** Rows a filter finds, counted to one beyond MAX_TOTAL. */
+async function countUpTo(tx: Tx, filter: Filter): Promise<number> {
+  const [row] = await tx<{ total: number }[]>`
+    select count(*)::int as total
+    from (
+      select
+      from brain.memories
+      join brain.spaces on spaces.id = space_id
+      where ${matching(tx, filter)} and ${within(tx, filter)}
+      limit ${MAX_TOTAL + 1}
+    ) as counted`;
+  return row?.total ?? 0;
+}
+
+function pageOf(rows: Memory[], size: number, page: number | null, total: number | null): MemoryPage {
+  return {
+    items: rows.slice(0, size),
+    total: total === null ? null : Math.min(total, MAX_TOTAL),
+    total_is: total === null ? null : total > MAX_TOTAL ? "at_least" : "exact",
+    page,
+    size,
+    pages: total === null ? null : Math.ceil(Math.min(total, MAX_TOTAL) / size),
+    next_cursor: null,
+  };
+}
+
+function nextOf(rows: Memory[], size: number): string | null {
+  const last = rows[size - 1];
+  return rows.length > size && last ? cursorOf(last) : null;
+}

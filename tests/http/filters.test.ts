@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { openWorld, type World } from "../support/world.ts";
+
+let world: World;
+const lena = { org: "filters", sub: "lena", grants: ["project:l", "team:l/t"] };
+let rest_app = "";
+
+beforeAll(async () => {
+  world = await openWorld();
+  const api = world.api(lena);
+  const { body } = await api.post("/memories/batch", {
+    memories: [
+      {
+        content: "a",
+        category: "decision",
+        artifact_type: "api",
+        artifact_ref: "POST /x",
+        entities: ["PostgreSQL", "C++"],
+      },
+      {
+        content: "b",
+        category: "runbook",
+        access_entity: "project:l",
+        entities: ["postgre sql"],
+        tags: { env: "prod", size: 2 },
+      },
+      {
+        content: "c",
+        category: "note",
+        access_entity: "team:l/t",
+        source: "inference",
+        tags: { env: "test", ok: true },
+      },
+      { content: "d", category: "note", tags: ["env", "a,b", "x=y"] },
+      { content: "e", category: "glossary", entities: ["C"] },
+    ],
+  });
+  rest_app = body.items[0].app_id;
+  const { call } = await world.assistant(lena);
+  await call("add_memories", { text: "f" });
+  await world.owner`update brain.memories set created_at = '2020-01-01T00:00:00Z' where content = 'e'`;
+  await world.owner`update brain.memories set created_at = '1970-01-01T00:00:00Z' where content = 'd'`;
+  await world.owner`update brain.memories set state = 'archived' where content = 'c'`;
+});
+afterAll(() => world.close());
+
+const listed = async (query: string) => {
+  const { status, body } = await world.api(lena).get(`/memories?${query}`);
+  if (status !== 200) return `${status} ${body.errors?.map(({ at }: { at: string }) => at)}`;
+  expect(body.total).toBe(body.items.length);
+  return body.items
+    .map((item: { content: string }) => item.content)
+    .sort()
+    .join("");
+};
+
+test.each([
+  ["", "abdef"],
+  ["state=archived", "c"],
+  ["states=active,archived", "abcdef"],
+  ["show_archived=true", "abcdef"],
+  ["show_archived=false", "abdef"],
+  ["category=note&show_archived=true", "cdf"],
+  ["categories=note,runbook", "bdf"],
+  ["access_entity=project:l", "b"],
+  ["scope=user", "adef"],
+  ["scope=team&state=archived", "c"],
+  ["artifact_type=api", "a"],
+  ["artifact_ref=POST%20/x", "a"],
+  ["entity=Postgre-SQL", "ab"],
+  ["entity=POSTGRESQL", "ab"],
+  ["entity=c%2B%2B", "a"],
+  ["entity=c", "e"],
+  ["source=inference&show_archived=true", "c"],
+  ["tag=env", "bd"],
+  ["tag=env=prod", "b"],
+  ["tag=env&tag=size=2", "b"],
+  ["tag=env=prod&tag=nothing", ""],
+  ["tag=ok=true&state=archived", "c"],
+  ["tag=a,b", "d"],
+  ["tag=x=y", ""],
+  ["from_date=2020-01-01T00:00:00Z&to_date=2020-01-01T01:00:00%2B01:00", "e"],
+  ["to_date=2021-01-01T00:00:00Z", "de"],
+  ["from_date=0&to_date=0", "d"],
+  ["from_date=1577836800", "abef"],
+  ["search_query=a&category=decision", ""],
+  ["search_query=f&scope=user", "f"],
+  ["search_query=f&scope=project", ""],
+  ["search_query=b&tag=env=prod", "b"],
+])("%s", async (query, contents) => {
+  expect(await listed(query)).toBe(contents);
+});
+
+test("by app, one or several", async () => {
+  expect(await listed(`app_id=${rest_app}`)).toBe("abde");
+  expect(await listed(`app_ids=${rest_app},01a2079c-0000-7000-8000-000000000000`)).toBe("abde");
+  expect(await listed("app_id=01a2079c-0000-7000-8000-000000000000")).toBe("");
+});
+
+test.each([
+  ["sort_column=content", ["a", "b", "d", "e", "f"]],
+  ["sort_column=content&sort_direction=desc", ["f", "e", "d", "b", "a"]],
+  ["sort_column=category", ["decision", "glossary", "note", "note", "runbook"]],
+  ["sort_column=app_name&size=1", ["claude-code"]],
+  ["sort_direction=asc&size=2", ["d", "e"]],
+  ["sort_column=created_at&sort_direction=desc&page=5&size=1", ["d"]],
+  ["sort_column=updated_at&size=1", ["d"]],
+])("sorted by %s", async (query, expected) => {
+  const { body } = await world.api(lena).get(`/memories?${query}`);
+  const field = query.includes("category") ? "category" : query.includes("app_name") ? "app" : "content";
+  expect(body.items.map((item: Record<string, string>) => item[field])).toEqual(expected);
+  expect(body.total).toBe(5);
+});
+
+test.each([
+  ["states=active,deleted", "422 states"],
+  ["states=", "422 states"],
+  ["categories=note,gossip", "422 categories"],
+  ["state=active&states=active", "422 state"],
+  ["category=note&categories=note", "422 category"],
+  ["app_id=x", "422 app_id"],
+  ["app_ids=x,y", "422 app_ids"],
+  ["from_date=yesterday", "422 from_date"],
+  ["from_date=99999999999999", "422 from_date"],
+  ["to_date=-1", "422 to_date"],
+  ["sort_column=owner", "422 sort_column"],
+  ["sort_direction=up", "422 sort_direction"],
+  ["sort_column=content&search_query=x", "422 sort_column"],
+  ["show_archived=yes", "422 show_archived"],
+  ["tag=", "422 tag"],
+  [`${"tag=a&".repeat(17)}size=1`, "422 tag"],
+])("%s is refused", async (query, refusal) => {
+  expect(await listed(query)).toBe(refusal);
+});
+
+test("a cursor goes with newest first only", async () => {
+  const { body } = await world.api(lena).get("/memories?size=2&tag=env&show_archived=true");
+  const rest = await world.api(lena).get(`/memories?size=2&tag=env&show_archived=true&cursor=${body.next_cursor}`);
+  expect([...body.items, ...rest.body.items].map((item: { content: string }) => item.content)).toEqual(["c", "b", "d"]);
+  expect(rest.body).toMatchObject({ total: null, total_is: null, page: null, next_cursor: null });
+  expect(await listed(`cursor=${body.next_cursor}&sort_column=content`)).toBe("422 cursor");
+  expect((await world.api(lena).get("/memories?sort_column=content&size=1")).body.next_cursor).toBeNull();
+});
