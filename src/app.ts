@@ -1,4 +1,4 @@
-import { Elysia } from "elysia";
+import { type AnyElysia, Elysia } from "elysia";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { TokenSettings } from "./auth/tokens.ts";
@@ -10,10 +10,11 @@ import { openapiRoutes, type RegisteredRoute, type RouteHooks } from "./http/ope
 import type { Log } from "./log.ts";
 import { mcpRoutes } from "./mcp/http.ts";
 import { startMcpServer } from "./mcp/server.ts";
+import { legacyDoor, type SseSettings } from "./mcp/sse.ts";
 import { memoryRoutes } from "./memories/routes.ts";
 import { searchRoutes } from "./search/routes.ts";
 
-export interface AppSettings extends TokenSettings {
+export interface AppSettings extends TokenSettings, SseSettings {
   /** File name of the newest migration of this release. */
   readonly newest_migration: string;
 }
@@ -23,8 +24,9 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 /** The whole application, in reading order. Nothing is opened here and nothing runs before the first request. */
 export async function createApp(settings: AppSettings, database: Database, log: Log) {
   const transport = await startMcpServer(log);
+  const legacy = legacyDoor(transport, settings, log, () => app.server);
   const routes: RegisteredRoute[] = [];
-  const app = new Elysia({
+  const app: AnyElysia = new Elysia({
     normalize: false, // or unknown fields would be dropped in silence
     precompile: true, // or a bad schema would show at the first request only
     // Else the router looks for the path after the eleventh character of the URL: with a short Host, inside the path.
@@ -37,13 +39,14 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(memoryRoutes)
     .use(searchRoutes)
     .use(tokenRoutes)
-    .use(mcpRoutes(transport));
+    .use(mcpRoutes(transport))
+    .use(legacy.routes);
 
   // What Elysia keeps of a route is untyped.
   for (const { method, path, hooks } of app.routes) routes.push({ method, path, hooks: hooks as RouteHooks });
   for (const { method, path } of routes)
     if (!ROUTE_NEEDS[`${method} ${path}`]) throw new Error(`the route ${method} ${path} has no line in ROUTE_NEEDS`);
-  return Object.assign(app, { registered: routes as readonly RegisteredRoute[] });
+  return Object.assign(app, { registered: routes as readonly RegisteredRoute[], closeStreams: legacy.closeStreams });
 }
 
 const isAt = (method: string, path: string) => (route: RegisteredRoute) =>

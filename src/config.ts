@@ -17,6 +17,10 @@ export interface Config {
   readonly jwt_issuer: string;
   readonly jwt_audience: string;
   readonly jwt_max_lifetime_seconds: number;
+  /** How long a legacy MCP session may live without a sign of its stream. */
+  readonly mcp_session_idle_seconds: number;
+  /** Between two comment lines on a silent legacy stream. */
+  readonly mcp_heartbeat_seconds: number;
   readonly log_level: LogLevel;
 }
 
@@ -71,6 +75,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     jwt_issuer: text("JWT_ISSUER") ?? "https://codingbrain.local",
     jwt_audience: text("JWT_AUDIENCE") ?? "https://api.codingbrain.local",
     jwt_max_lifetime_seconds: integer("JWT_MAX_LIFETIME_SECONDS", 31_536_000, 60, 315_360_000),
+    mcp_session_idle_seconds: integer("MCP_SESSION_IDLE_SECONDS", 1800, 3, 86_400),
+    mcp_heartbeat_seconds: integer("MCP_HEARTBEAT_SECONDS", 15, 1, 60),
     log_level: log_level as LogLevel,
   });
 }

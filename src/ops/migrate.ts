@@ -39,6 +39,7 @@ export async function migrateDatabase(owner_url: string): Promise<void> {
       await session`select pg_advisory_lock(${LOCK})`;
       const [role] = await session`select from pg_roles where rolname = 'brain_app'`;
       if (!role) throw new Refusal("roles_missing", ROLES_MISSING);
+      await expectNoNewer(session);
       await migrate(settingsFor(owner_url));
     } finally {
       // graphile-migrate keeps its pool for 200 ms, and ends the process when the server closes that meanwhile (2.0.0-rc.3).
@@ -48,6 +49,18 @@ export async function migrateDatabase(owner_url: string): Promise<void> {
   } finally {
     await sql.end(); // lets go of the lock too
   }
+}
+
+/** A newer release has been here: this one does not know what it did. Throws a Refusal. */
+async function expectNoNewer(sql: postgres.Sql) {
+  const [known] = await sql`select to_regclass('graphile_migrate.migrations') as name`;
+  if (!known?.name) return;
+  const [row] = await sql<{ newest: string | null }[]>`select max(filename) as newest from graphile_migrate.migrations`;
+  if (row?.newest && row.newest > newestMigration())
+    throw new Refusal(
+      "newer_version",
+      `The schema is at ${row.newest}, and this release knows ${newestMigration()}. Use the newer release.`,
+    );
 }
 
 /** graphile-migrate tells its errors by throwing them; what it logs beside is for a terminal of its own. */

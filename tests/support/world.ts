@@ -6,14 +6,17 @@ import { SCOPES } from "../../src/auth/scopes.ts";
 import { mintToken, type TokenSettings } from "../../src/auth/tokens.ts";
 import { openDatabase } from "../../src/db.ts";
 import { createLog } from "../../src/log.ts";
+import type { SseSettings } from "../../src/mcp/sse.ts";
 import { newestMigration } from "../../src/ops/migrate.ts";
 import { freshDatabase } from "./server.ts";
 
-export const SETTINGS: TokenSettings = {
+export const SETTINGS: TokenSettings & SseSettings = {
   jwt_secret: "a secret for tests, long enough for HS256",
   jwt_issuer: "https://codingbrain.local",
   jwt_audience: "https://api.codingbrain.local",
   jwt_max_lifetime_seconds: 31_536_000,
+  mcp_session_idle_seconds: 1800,
+  mcp_heartbeat_seconds: 15,
 };
 
 /** Somebody with a token. */

@@ -13,6 +13,8 @@ test("an empty environment gives the embedded mode on loopback", () => {
     jwt_issuer: "https://codingbrain.local",
     jwt_audience: "https://api.codingbrain.local",
     jwt_max_lifetime_seconds: 31_536_000,
+    mcp_session_idle_seconds: 1800,
+    mcp_heartbeat_seconds: 15,
     log_level: "info",
   });
 });

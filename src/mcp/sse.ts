@@ -1,0 +1,167 @@
+import type { RequestId } from "@modelcontextprotocol/sdk/types.js";
+import type { Server } from "bun";
+import { Elysia, t } from "elysia";
+import type { Caller } from "../db.ts";
+import { requestId } from "../http/answers.ts";
+import { readJson } from "../http/json_body.ts";
+import { signedIn } from "../http/signed_in.ts";
+import { type Log, shortened } from "../log.ts";
+import { invalidInput, Problem, problemFrom } from "../problem.ts";
+import { checkEnvelope, classify, isId, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
+import type { CallContext } from "./server.ts";
+import { clientOf, closeSession, openSession, touchSession } from "./sessions.ts";
+import { type OpenStream, openStream } from "./streams.ts";
+import type { SharedTransport } from "./transport.ts";
+
+export interface SseSettings {
+  /** How long a session may live without a sign of its stream. */
+  readonly mcp_session_idle_seconds: number;
+  /** Between two comment lines on a silent stream. */
+  readonly mcp_heartbeat_seconds: number;
+}
+
+/** A stream this process holds, and the calls that run for it. */
+interface Held {
+  stream: OpenStream;
+  running: Map<RequestId, AbortController>;
+}
+
+/**
+ * The legacy door, HTTP with server-sent events (MCP 2024-11-05): a stream that answers come on, and a route that
+ * messages are posted to. A message is let in by its own token, and finds a session only if the same user has opened it.
+ * `server` is there once the service listens.
+ */
+export function legacyDoor(
+  transport: SharedTransport<CallContext>,
+  settings: SseSettings,
+  log: Log,
+  server: () => Server<unknown> | null,
+) {
+  const held = new Map<string, Held>();
+  const { mcp_session_idle_seconds: idle, mcp_heartbeat_seconds: heartbeat_seconds } = settings;
+
+  async function open(request: Request, caller: Caller, client: string): Promise<Response> {
+    if (request.method !== "GET")
+      throw new Problem("METHOD_NOT_ALLOWED", "A stream is opened by GET.", { headers: { allow: "GET" } });
+    if (!/text\/event-stream|text\/\*|\*\/\*/i.test(request.headers.get("accept") ?? "*/*"))
+      throw new Problem("NOT_ACCEPTABLE", "The answer is text/event-stream.");
+    const id = await openSession(caller, client, idle);
+    server()?.timeout(request, 0); // Bun would cut a silent stream
+    const stream = openStream({
+      endpoint: `/mcp/messages/?session_id=${id}`,
+      heartbeat_seconds,
+      drop: () => server()?.timeout(request, 1),
+    });
+    held.set(id, { stream, running: new Map() });
+    const who = { request_id: requestId(request), client, user: shortened(caller.sub), org: shortened(caller.org) };
+    log("info", "stream opened", who);
+
+    const touching = setInterval(
+      () =>
+        void touchSession(caller, id).catch((error: unknown) => {
+          // A revoked token ends the stream it opened; a database that is away does not.
+          if (problemFrom(error).status === 401) stream.close();
+        }),
+      Math.max(1, Math.min(60, idle / 3)) * 1000,
+    );
+    const end = () => {
+      clearInterval(touching);
+      for (const call of held.get(id)?.running.values() ?? []) call.abort();
+      held.delete(id);
+      log("info", "stream ended", who);
+      closeSession(caller, id).catch((error: unknown) =>
+        log("warn", "a session was not closed and will run out", { ...who, cause: problemFrom(error).code }),
+      );
+    };
+    stream.signal.addEventListener("abort", end, { once: true });
+    // The client may have gone while the session was being written.
+    if (request.signal.aborted) stream.close();
+    request.signal.addEventListener("abort", () => stream.close(), { once: true });
+    return stream.response;
+  }
+
+  async function take(request: Request, caller: Caller): Promise<Response> {
+    const session_id = new URL(request.url).searchParams.get("session_id");
+    if (!session_id) throw new Problem("MISSING_SESSION_ID", "Post to the address that the stream's first event gave.");
+    if (!/^[0-9a-f]{32}$/.test(session_id)) throw new Problem("INVALID_SESSION_ID", "That is not a session's id.");
+    const client = await clientOf(caller, session_id, idle);
+    const session = held.get(session_id);
+    // Unknown, ended and somebody else's are one answer.
+    if (client === null || !session) throw new Problem("SESSION_BINDING_INVALID", "There is no such session of yours.");
+
+    const body = await readJson(request);
+    checkEnvelope(body);
+    const messages = (Array.isArray(body) ? body : [body]).map(classify);
+    if (messages.length === 0 || messages.length > MAX_BATCH || messages.some(({ kind }) => kind === "bad"))
+      throw NOT_A_MESSAGE;
+    for (const message of messages) {
+      if (message.kind === "call") run(session, caller.through(client), message.call, requestId(request));
+      if (message.kind === "note" && message.method === "notifications/cancelled") {
+        const { requestId: cancelled } = message.params;
+        if (isId(cancelled)) session.running.get(cancelled)?.abort();
+      }
+    }
+    return new Response("Accepted", { status: 202 });
+  }
+
+  /** Runs a call and sends its answer when there is one; the client has been told 202 by then. */
+  function run(
+    { stream, running }: Held,
+    caller: Caller,
+    call: Parameters<typeof transport.call>[0],
+    request_id: string,
+  ) {
+    const cancel = new AbortController();
+    running.set(call.id, cancel);
+    const context: CallContext = { caller, request_id, args: call.params?.arguments };
+    transport
+      .call(call, context, cancel.signal)
+      .then((answer) => answer && stream.send(answer))
+      .catch((error: unknown) => log("error", "problem", { request_id, cause: String(error) }))
+      .finally(() => running.get(call.id) === cancel && running.delete(call.id));
+  }
+
+  const routes = new Elysia({ name: "sse", normalize: false })
+    .use(signedIn)
+    .get(
+      "/mcp/:client/sse/:user",
+      ({ request, caller, params }) => open(request, self(caller, params.user), appFrom(params.client)),
+      {
+        params: t.Object({ client: t.String(), user: t.String() }),
+        detail: { summary: "MCP, legacy stream (HTTP with SSE)", tags: ["mcp"] },
+      },
+    )
+    .post("/mcp/messages", ({ request, caller }) => take(request, caller), {
+      parse: "none",
+      detail: { summary: "MCP, a message to a legacy stream", tags: ["mcp"] },
+    })
+    .post(
+      "/mcp/:client/sse/:user/messages",
+      ({ request, caller, params }) => take(request, self(caller, params.user)),
+      {
+        parse: "none",
+        params: t.Object({ client: t.String(), user: t.String() }),
+        detail: { summary: "MCP, a message to a legacy stream", tags: ["mcp"] },
+      },
+    );
+
+  return {
+    routes,
+    /** Ends every stream: clients connect again, elsewhere or later. */
+    closeStreams() {
+      for (const { stream } of [...held.values()]) stream.close();
+    },
+  };
+}
+
+/** `{user}` says who one is, or `me`; another's name is answered like a bad token. */
+function self(caller: Caller, user: string): Caller {
+  if (user === "me" || user === caller.sub) return caller;
+  throw new Problem("INVALID_TOKEN", "The token was not accepted.", { cause: "the path names another user" });
+}
+
+function appFrom(client: string): string {
+  const name = client.toLowerCase();
+  if (/^[a-z0-9._-]{1,64}$/.test(name)) return name;
+  throw invalidInput([{ at: "client", message: "must be 1 to 64 letters, digits, dots, underscores and hyphens" }]);
+}
