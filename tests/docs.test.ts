@@ -1,9 +1,10 @@
-import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { SCOPES_IN_USE, TOOL_NEEDS } from "../src/auth/scopes.ts";
+import { ROUTE_NEEDS, SCOPES_IN_USE, TOOL_NEEDS } from "../src/auth/scopes.ts";
 import { PROBLEM_CODES, Problem } from "../src/problem.ts";
 import { EXIT } from "../src/refusal.ts";
+import { ada, openWorld, type World } from "./support/world.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
@@ -56,3 +57,67 @@ test.each(PAGES)("%s names no file of src, sql, tests or docs that is not there"
   );
   expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
 });
+
+test("docs/api.md and docs/mcp.md have every route, and docs/mcp.md every tool", () => {
+  const pages = read("docs/api.md") + read("docs/mcp.md");
+  const lines = pages.split("\n");
+  for (const route of Object.keys(ROUTE_NEEDS)) {
+    const [method = "", path = ""] = route.replace(/:(\w+)/g, "{$1}").split(" ");
+    const named = new RegExp(`${RegExp.escape(path)}(?![\\w/{-])`);
+    const told = lines.some((line) => named.test(line) && line.includes(method));
+    expect([route, told]).toEqual([route, true]);
+  }
+  for (const tool of Object.keys(TOOL_NEEDS)) expect(pages).toContain(`### ${tool}\n`);
+});
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld();
+});
+afterAll(() => world.close());
+
+/** What differs from run to run, made the same. */
+const steady = (text: string) =>
+  text
+    .replace(/"next_cursor": "[^"]+"/g, '"next_cursor": "…"')
+    .replace(/\b(?!01a2079c-0000)[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\b/g, "01a207f0-5c1e-7d3a-9b44-2f6a1c0de001")
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "2026-11-23T10:30:00.123456Z")
+    .replace(/"took_ms": [\d.]+/g, '"took_ms": 3.2');
+
+/**
+ * Makes the calls of a page, block by block, `{id}` standing for the id that came last, and holds each answer against
+ * what the page says. `UPDATE_DOCS=1 bun test tests/docs.test.ts` writes the answers instead.
+ */
+async function replay(page: string, language: string, call: (request: string) => Promise<string>) {
+  let id = "";
+  let text = read(page);
+  const blocks = [
+    ...text.matchAll(
+      new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\`\\n(?:\\n\`\`\`json\\n([\\s\\S]*?)\`\`\`\\n)?`, "g"),
+    ),
+  ];
+  expect(blocks.length).toBeGreaterThan(5);
+  for (const [whole, request = "", told = ""] of blocks) {
+    const raw = await call(request.trim().replaceAll("{id}", id));
+    id = /"id": "([\da-f-]{36})"/.exec(raw)?.[1] ?? id;
+    const answer = `${steady(raw)}\n`;
+    if (process.env.UPDATE_DOCS)
+      text = text.replace(whole, () => `\`\`\`${language}\n${request}\`\`\`\n\n\`\`\`json\n${answer}\`\`\`\n`);
+    else expect(told).toBe(answer);
+  }
+  if (process.env.UPDATE_DOCS) writeFileSync(join(ROOT, page), text);
+}
+
+test("the calls of docs/api.md answer as it says", () =>
+  replay("docs/api.md", "http", async (request) => {
+    const [, method = "", path = "", body] = /^(\w+) \/api\/v1(\S+)\n?([\s\S]*)$/.exec(request) ?? [];
+    const answer = await world.api(ada).call(method, path, body || undefined);
+    return `// ${answer.status}\n${JSON.stringify(answer.body, null, 2)}`;
+  }));
+
+test("the calls of docs/mcp.md answer as it says", () =>
+  replay("docs/mcp.md", "tool", async (request) => {
+    const [, tool = "", args = "{}"] = /^(\w+) ([\s\S]*)$/.exec(request) ?? [];
+    const { call } = await world.assistant(ada);
+    return JSON.stringify(await call(tool, JSON.parse(args)), null, 2);
+  }));

@@ -35,6 +35,7 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "GET /health/ready": "public",
   "GET /health/deps": "public",
   "GET /openapi.json": "public",
+  "GET /docs": "public",
   "GET /api/v1/memories": ["memories:read"],
   "POST /api/v1/memories": ["memories:write"],
   "DELETE /api/v1/memories": ["memories:delete"],

@@ -1,7 +1,10 @@
+import { join } from "node:path";
 import { Elysia, type TSchema, t } from "elysia";
 import { ROUTE_NEEDS } from "../auth/scopes.ts";
 import { PROBLEM_CODES } from "../problem.ts";
 import { VERSION } from "../version.ts";
+
+const PAGE = Bun.file(join(import.meta.dir, "docs.html"));
 
 /** A route as it was registered. */
 export interface RegisteredRoute {
@@ -19,17 +22,21 @@ export interface RouteHooks {
   detail?: { summary?: string; tags?: string[] };
 }
 
-/** Serves the document of the routes at /openapi.json; made at the first request, from the schemas that validate. */
+/** Serves the document of the routes at /openapi.json, made at the first request from the schemas that validate, and a page that shows it. */
 export function openapiRoutes(routes: readonly RegisteredRoute[]) {
   let document: string | undefined;
-  return new Elysia({ name: "openapi", normalize: false }).get(
-    "/openapi.json",
-    () => {
-      document ??= JSON.stringify(openapiOf(routes));
-      return new Response(document, { headers: { "content-type": "application/json" } });
-    },
-    { detail: { summary: "This document", tags: ["operations"] } },
-  );
+  return new Elysia({ name: "openapi", normalize: false })
+    .get(
+      "/openapi.json",
+      () => {
+        document ??= JSON.stringify(openapiOf(routes));
+        return new Response(document, { headers: { "content-type": "application/json" } });
+      },
+      { detail: { summary: "This document", tags: ["operations"] } },
+    )
+    .get("/docs", () => new Response(PAGE, { headers: { "content-type": "text/html; charset=utf-8" } }), {
+      detail: { summary: "This document as a page; loads nothing from elsewhere", tags: ["operations"] },
+    });
 }
 
 function openapiOf(routes: readonly RegisteredRoute[]) {

@@ -84,6 +84,14 @@ test("the OpenAPI document has every route with its answers, and no reference th
   expect(body.components.schemas.Problem.properties.code.enum).toContain("INVALID_INPUT");
 });
 
+test("/docs is a page that loads nothing from elsewhere", async () => {
+  const response = await world.app.handle(new Request("http://localhost/docs"));
+  const page = await response.text();
+  expect([response.status, response.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+  expect(page).toContain('fetch("/openapi.json")');
+  expect(page.match(/(?:https?:)?\/\/[\w.-]+\.\w+|@import|innerHTML/g)).toBeNull();
+});
+
 test("a route that breaks its own promise is our failure, and tells nothing", async () => {
   await world.owner`alter table brain.memories drop constraint memories_category_check`;
   const { body } = await world.api(ada).post("/memories", { content: "x" });
