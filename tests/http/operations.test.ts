@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import postgres from "postgres";
 import { createApp } from "../../src/app.ts";
 import { ROUTE_NEEDS } from "../../src/auth/scopes.ts";
 import { openDatabase } from "../../src/db.ts";
@@ -99,4 +100,21 @@ test("a route that breaks its own promise is our failure, and tells nothing", as
   const answer = await world.api(ada).get(`/memories/${body.id}`);
   expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 500, code: "INTERNAL" });
   expect(JSON.stringify(answer.body)).not.toContain("gossip");
+});
+
+test("backends that are ended in the middle of requests: 503 at worst, and the pool is whole again", async () => {
+  const admin = postgres(world.urls.admin_url, { max: 1, onnotice: () => {} });
+  const answers: Promise<{ status: number }>[] = [];
+  for (let round = 0; round < 10; round++) {
+    for (let index = 0; index < 10; index++)
+      answers.push(world.api(ada).post("/memories", { content: `round ${round}, ${index}` }));
+    await admin`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and usename = ${new URL(world.urls.service_url).username}`;
+  }
+  const statuses = (await Promise.all(answers)).map(({ status }) => status);
+  expect(statuses.filter((status) => status !== 201 && status !== 503)).toEqual([]);
+  const after = await Promise.all(Array.from({ length: 20 }, () => world.api(ada).get("/memories?size=1")));
+  expect(new Set(after.map(({ status }) => status))).toEqual(new Set([200]));
+  await admin.end();
 });

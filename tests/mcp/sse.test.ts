@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { loadConfig } from "../../src/config.ts";
 import { createLog } from "../../src/log.ts";
 import { type Service, startService } from "../../src/main.ts";
+import { connectLegacy } from "../support/clients.ts";
 import {
   ada,
   ben,
@@ -41,19 +40,7 @@ afterAll(async () => {
 
 const bearer = async (person: Person) => ({ authorization: `Bearer ${await tokenFor(person)}` });
 
-/** The SDK's own client of the old transport. */
-async function connect(person: Person, { url = service.url, path = "/mcp/cursor/sse/me" } = {}) {
-  const headers = await bearer(person);
-  const client = new Client({ name: "cursor", version: "1" });
-  const transport = new SSEClientTransport(new URL(url + path), {
-    eventSourceInit: {
-      fetch: (to, init) => fetch(to, { ...init, headers: { ...(init?.headers as object), ...headers } }),
-    },
-    requestInit: { headers },
-  });
-  await client.connect(transport);
-  return client;
-}
+const connect = async (person: Person, path?: string) => connectLegacy(service.url, await bearer(person), path);
 
 /** A stream read by hand, an event or comment at a time. */
 async function listen(person: Person, url = service.url) {
@@ -107,7 +94,7 @@ describe("the SDK's own client", () => {
   });
 
   test("under its own name as under me, and a hundred calls at once are each answered", async () => {
-    const client = await connect(ada, { path: "/mcp/claude-desktop/sse/ada" });
+    const client = await connect(ada, "/mcp/claude-desktop/sse/ada");
     const answers = await Promise.all(
       Array.from({ length: 100 }, () => client.callTool({ name: "whoami", arguments: {} })),
     );

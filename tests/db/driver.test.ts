@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import postgres from "postgres";
+import { freshDatabase, type TestDatabase } from "../support/server.ts";
+
+/**
+ * What the patch of postgres.js (.patches/) is for: without it, what a transaction does after it has lost its connection
+ * goes onto that connection's next life, into the middle of another caller's transaction.
+ */
+let database: TestDatabase;
+let admin: postgres.Sql;
+beforeAll(async () => {
+  database = await freshDatabase();
+  admin = postgres(database.admin_url, { max: 1, onnotice: () => {} });
+});
+afterAll(async () => {
+  await admin.end();
+  await database.drop();
+});
+
+test("a transaction that has lost its connection reaches no other transaction on it", async () => {
+  const sql = postgres(database.owner_url, { max: 1, onnotice: () => {}, backoff: () => 0 });
+  const other_began = Promise.withResolvers<void>();
+  const first_ended = Promise.withResolvers<void>();
+
+  const lost: unknown[] = [];
+  const first = sql.begin(async (tx) => {
+    const [me] = await tx<{ pid: number }[]>`select pg_backend_pid() as pid`;
+    await admin`select pg_terminate_backend(${me?.pid ?? 0})`;
+    await other_began.promise; // on the same connection, made anew: there is one only
+    for (const statement of [tx`select set_config('app.current_org_id', 'of the first', true)`, tx`rollback`])
+      lost.push(
+        await statement.then(
+          () => "ran",
+          (error: { code: string }) => error.code,
+        ),
+      );
+  });
+  first.catch(() => {}).finally(first_ended.resolve);
+
+  let seen: Record<string, string> | undefined;
+  // Until the driver has noticed the loss, what is begun is lost with it.
+  for (let tries = 0; !seen && tries < 50; tries++)
+    await sql
+      .begin(async (tx) => {
+        await tx`select set_config('app.b', 'of the second', true)`;
+        other_began.resolve();
+        await first_ended.promise;
+        await Bun.sleep(20);
+        [seen] = await tx<Record<string, string>[]>`
+          select current_setting('app.b', true) as own, current_setting('app.current_org_id', true) as foreign`;
+      })
+      .catch(() => Bun.sleep(5));
+
+  await expect(first).rejects.toThrow();
+  expect(lost.every((outcome) => outcome !== "ran")).toBe(true);
+  expect(seen?.own).toBe("of the second");
+  expect(seen?.foreign || "").toBe("");
+  await sql.end();
+});
+
+test("a hundred rounds of ended backends leave no query without an answer, and none with another's", async () => {
+  const sql = postgres(database.owner_url, { max: 3, onnotice: () => {}, backoff: () => 0.01 });
+  const role = new URL(database.owner_url).username;
+  let wrong = 0;
+  for (let round = 0; round < 100; round++) {
+    const asked = Array.from({ length: 6 }, (_, n) =>
+      sql
+        .begin(async (tx) => {
+          const mark = `${round}.${n}`;
+          await tx`select set_config('app.mark', ${mark}, true)`;
+          const [row] = await tx<
+            { echoed: string; mark: string }[]
+          >`select ${mark} as echoed, current_setting('app.mark', true) as mark`;
+          if (row?.echoed !== mark || row.mark !== mark) wrong++;
+        })
+        .catch(() => {}),
+    );
+    if (round % 3 === 0)
+      await admin`select pg_terminate_backend(pid) from pg_stat_activity where usename = ${role} and datname = current_database()`;
+    await Promise.all(asked);
+  }
+  expect(wrong).toBe(0);
+  const [row] = await sql.begin((tx) => tx<{ one: number }[]>`select 1 as one`);
+  expect(row?.one).toBe(1);
+  await sql.end();
+});
