@@ -46,7 +46,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
   for (const { method, path, hooks } of app.routes) routes.push({ method, path, hooks: hooks as RouteHooks });
   for (const { method, path } of routes)
     if (!ROUTE_NEEDS[`${method} ${path}`]) throw new Error(`the route ${method} ${path} has no line in ROUTE_NEEDS`);
-  return Object.assign(app, { registered: routes as readonly RegisteredRoute[], closeStreams: legacy.closeStreams });
+  return Object.assign(app, { registered: routes as readonly RegisteredRoute[], drainStreams: legacy.drain });
 }
 
 const isAt = (method: string, path: string) => (route: RegisteredRoute) =>

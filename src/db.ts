@@ -17,7 +17,7 @@ export interface Caller extends Identity {
   read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
    * Runs the work in a transaction; it commits when the work ends and leaves nothing behind when it throws.
-   * The work runs again from its start after `NotProvisioned`, so it must not act outside the transaction.
+   * The work runs again from its start after `NotProvisioned` or a deadlock, so it must not act outside the transaction.
    */
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
@@ -42,6 +42,11 @@ export class NotProvisioned extends Error {
 
 const POOL_SIZE = 10;
 const CONNECT_TIMEOUT_SECONDS = 5;
+/** A little over the statement's own limit (app.limit_time); for questions about health less. */
+const ANSWER_SECONDS = 17;
+const HEALTH_SECONDS = 3;
+/** Deadlock and serialization failure: the same again may well go through. */
+const WORTH_A_RETRY = /^40(P01|001)$/;
 
 /** Opens a pool as the service's role. Connects at the first query. */
 export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
@@ -63,12 +68,20 @@ export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
     },
   });
 
-  const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>): Promise<T> => {
+  const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
+    const late = Promise.withResolvers<never>();
+    // The server's own limits end what it works on; this one is for a server that no longer answers at all.
+    const timer = setTimeout(
+      () => late.reject(connectionLost(new Error(`no answer for ${seconds} s`))),
+      seconds * 1000,
+    );
     try {
       // postgres.js types the result as an unwrapped array of promises; it is what the work gave.
-      return (await sql.begin(mode, work)) as T;
+      return (await Promise.race([sql.begin(mode, work), late.promise])) as T;
     } catch (error) {
       throw fromDriver(error);
+    } finally {
+      clearTimeout(timer);
     }
   };
 
@@ -95,8 +108,9 @@ export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
       try {
         return await within(mode, work);
       } catch (error) {
-        if (!(error instanceof NotProvisioned) || tries === 0) throw error;
-        await provision(error.access_entities);
+        if (tries === 0) throw error;
+        if (error instanceof NotProvisioned) await provision(error.access_entities);
+        else if (!(error instanceof postgres.PostgresError && WORTH_A_RETRY.test(error.code))) throw error;
         return provisioned(mode, work, tries - 1);
       }
     };
@@ -117,10 +131,14 @@ export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
     callerFor,
 
     schemaState: () =>
-      begin("read only", async (tx) => {
-        const [row] = await tx<{ newest: string | null }[]>`select app.schema_state() as newest`;
-        return row?.newest ?? null;
-      }),
+      begin(
+        "read only",
+        async (tx) => {
+          const [row] = await tx<{ newest: string | null }[]>`select app.schema_state() as newest`;
+          return row?.newest ?? null;
+        },
+        HEALTH_SECONDS,
+      ),
 
     facts: () =>
       begin("read only", async (tx) => {

@@ -40,10 +40,10 @@ export async function startService(
     return {
       url: `http://${host}:${server.port}`,
       async stop() {
-        app.closeStreams(); // or they would count as running requests
-        // Not awaited: it would wait for idle keep-alive connections too.
-        const closed = server.stop();
         const deadline = Date.now() + DRAIN_SECONDS * 1000;
+        // Not awaited: it would wait for idle keep-alive connections and open streams too.
+        const closed = server.stop();
+        await app.drainStreams(DRAIN_SECONDS);
         while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(10);
         await Promise.all([closed, server.stop(true)]);
         await database.close();

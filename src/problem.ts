@@ -170,6 +170,7 @@ function wordsFor(message: string, schema: TSchema): string {
   if (schema.told?.minimum !== undefined)
     return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
   if (Array.isArray(schema.enum)) return `must be one of ${schema.enum.join(", ")}`;
+  if (schema.pattern) return "does not have the form this needs";
   return message.charAt(0).toLowerCase() + message.slice(1);
 }
 

@@ -26,6 +26,8 @@ for (const add of [addUp, addServe, addToken, addMigrate, addEnv, addDb]) add(pr
 
 try {
   await program.parseAsync();
+  // Whatever a pool or a timer still holds on to: the command has done what it was for.
+  process.exit(process.exitCode ?? 0);
 } catch (error) {
   process.exitCode = exitCodeOf(error);
 }

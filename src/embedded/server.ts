@@ -67,7 +67,7 @@ export async function startServer(
       const { initdb, postgres, major } = binariesIn(place);
       if (!existsSync(cluster.folder)) createCluster(cluster, initdb, secrets.superuser_password);
       expectVersion(cluster, major);
-      clearRemains(cluster);
+      await clearRemains(cluster);
       await startIn(cluster, postgres, freePort());
     }
     return serverOf(cluster, secrets, lock);
@@ -118,8 +118,9 @@ async function revive(cluster: Cluster, port: number, log: Log) {
   const { pid } = readPidFile(cluster) ?? {};
   if (pid && isServer(cluster, pid)) return;
   try {
-    clearRemains(cluster);
-    await startIn(cluster, binariesIn(dirname(cluster.folder)).postgres, port);
+    await clearRemains(cluster);
+    // On its port and no other, where the pool looks for it; taken for a moment, it is tried again.
+    await startIn(cluster, binariesIn(dirname(cluster.folder)).postgres, port, 1);
     log("warn", "the database had ended and was started again");
   } catch (error) {
     log("error", "the database has ended and does not start again", { cause: messageOf(error) });
@@ -238,11 +239,13 @@ async function runningServer(cluster: Cluster): Promise<boolean> {
 const serverOfAnother = (cluster: Cluster) => until(20, () => readPidFile(cluster)?.is_ready === true);
 
 /** What a killed server leaves: backends at work that keep its memory in use, and a pid file that may name a stranger. */
-function clearRemains(cluster: Cluster) {
+async function clearRemains(cluster: Cluster) {
   if (!existsSync(cluster.folder)) return;
-  for (const pid of serverProcesses(cluster)) signal(pid, "SIGQUIT");
-  const deadline = Date.now() + 10_000;
-  while (serverProcesses(cluster).length > 0 && Date.now() < deadline) Bun.sleepSync(5);
+  const isClear = () => serverProcesses(cluster).length === 0;
+  for (const name of ["SIGQUIT", "SIGKILL"] as const) {
+    for (const pid of serverProcesses(cluster)) signal(pid, name);
+    if (await until(2, isClear)) break; // a stopped process minds SIGKILL only
+  }
   rmSync(join(cluster.folder, "postmaster.pid"), { force: true });
 }
 

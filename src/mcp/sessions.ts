@@ -25,10 +25,11 @@ export function clientOf(caller: Caller, id: string, idle_seconds: number): Prom
   });
 }
 
-/** Says that its stream is alive. Throws TOKEN_REVOKED when the token that opened it has been revoked since. */
-export const touchSession = (caller: Caller, id: string) =>
+/** Says that its stream is alive; false where it has been ended. Throws TOKEN_REVOKED when its opener's token has been. */
+export const touchSession = (caller: Caller, id: string): Promise<boolean> =>
   caller.write(async (tx) => {
-    await tx`update brain.mcp_sessions set touched_at = now() where id = ${id}`;
+    const [touched] = await tx`update brain.mcp_sessions set touched_at = now() where id = ${id} returning id`;
+    return touched !== undefined;
   });
 
 /** Ends it: no message finds it any more. */

@@ -6,7 +6,7 @@ import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { type Log, shortened } from "../log.ts";
-import { invalidInput, Problem, problemFrom } from "../problem.ts";
+import { invalidInput, Problem, problemFrom, unavailable } from "../problem.ts";
 import { checkEnvelope, classify, isId, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
 import type { CallContext } from "./server.ts";
 import { clientOf, closeSession, openSession, touchSession } from "./sessions.ts";
@@ -20,10 +20,19 @@ export interface SseSettings {
   readonly mcp_heartbeat_seconds: number;
 }
 
+/** Calls of one stream that work at once: their 202 comes before their answer, so nothing else holds a client back. */
+const MAX_AT_ONCE = 4;
+/** Those and the ones that wait for their turn. */
+const MAX_TAKEN = 128;
+
 /** A stream this process holds, and the calls that run for it. */
 interface Held {
   stream: OpenStream;
-  running: Map<RequestId, AbortController>;
+  /** By the client's ids, to cancel them: calls that were taken and have not been answered. */
+  taken: Map<RequestId, AbortController>;
+  working: number;
+  /** Starts of calls that wait for their turn, oldest first. */
+  waiting: (() => void)[];
 }
 
 /**
@@ -38,6 +47,8 @@ export function legacyDoor(
   server: () => Server<unknown> | null,
 ) {
   const held = new Map<string, Held>();
+  const closings = new Set<Promise<void>>();
+  let is_stopping = false;
   const { mcp_session_idle_seconds: idle, mcp_heartbeat_seconds: heartbeat_seconds } = settings;
 
   async function open(request: Request, caller: Caller, client: string): Promise<Response> {
@@ -45,6 +56,7 @@ export function legacyDoor(
       throw new Problem("METHOD_NOT_ALLOWED", "A stream is opened by GET.", { headers: { allow: "GET" } });
     if (!/text\/event-stream|text\/\*|\*\/\*/i.test(request.headers.get("accept") ?? "*/*"))
       throw new Problem("NOT_ACCEPTABLE", "The answer is text/event-stream.");
+    if (is_stopping) throw unavailable("The service is stopping; connect again.");
     const id = await openSession(caller, client, idle);
     server()?.timeout(request, 0); // Bun would cut a silent stream
     const stream = openStream({
@@ -52,26 +64,28 @@ export function legacyDoor(
       heartbeat_seconds,
       drop: () => server()?.timeout(request, 1),
     });
-    held.set(id, { stream, running: new Map() });
+    held.set(id, { stream, taken: new Map(), working: 0, waiting: [] });
     const who = { request_id: requestId(request), client, user: shortened(caller.sub), org: shortened(caller.org) };
     log("info", "stream opened", who);
 
-    const touching = setInterval(
-      () =>
-        void touchSession(caller, id).catch((error: unknown) => {
-          // A revoked token ends the stream it opened; a database that is away does not.
-          if (problemFrom(error).status === 401) stream.close();
-        }),
-      Math.max(1, Math.min(60, idle / 3)) * 1000,
-    );
+    const touch = () =>
+      touchSession(caller, id).then(
+        (is_alive) => is_alive || stream.close(),
+        // A revoked token ends the stream it opened; a database that is away does not.
+        (error: unknown) => problemFrom(error).status === 401 && stream.close(),
+      );
+    const touching = setInterval(() => void touch(), Math.max(1, Math.min(60, idle / 3)) * 1000);
     const end = () => {
       clearInterval(touching);
-      for (const call of held.get(id)?.running.values() ?? []) call.abort();
+      for (const call of held.get(id)?.taken.values() ?? []) call.abort();
       held.delete(id);
       log("info", "stream ended", who);
-      closeSession(caller, id).catch((error: unknown) =>
-        log("warn", "a session was not closed and will run out", { ...who, cause: problemFrom(error).code }),
-      );
+      const closing = closeSession(caller, id)
+        .catch((error: unknown) =>
+          log("warn", "a session was not closed and will run out", { ...who, cause: problemFrom(error).code }),
+        )
+        .finally(() => closings.delete(closing));
+      closings.add(closing);
     };
     stream.signal.addEventListener("abort", end, { once: true });
     // The client may have gone while the session was being written.
@@ -94,31 +108,39 @@ export function legacyDoor(
     const messages = (Array.isArray(body) ? body : [body]).map(classify);
     if (messages.length === 0 || messages.length > MAX_BATCH || messages.some(({ kind }) => kind === "bad"))
       throw NOT_A_MESSAGE;
+    const calls = messages.filter(({ kind }) => kind === "call").length;
+    if (is_stopping && calls > 0) throw unavailable("The service is stopping; connect again.");
+    if (session.working + session.waiting.length + calls > MAX_TAKEN)
+      throw unavailable(`${MAX_TAKEN} calls of this stream have no answer yet; wait for some.`);
     for (const message of messages) {
       if (message.kind === "call") run(session, caller.through(client), message.call, requestId(request));
       if (message.kind === "note" && message.method === "notifications/cancelled") {
         const { requestId: cancelled } = message.params;
-        if (isId(cancelled)) session.running.get(cancelled)?.abort();
+        if (isId(cancelled)) session.taken.get(cancelled)?.abort();
       }
     }
     return new Response("Accepted", { status: 202 });
   }
 
-  /** Runs a call and sends its answer when there is one; the client has been told 202 by then. */
-  function run(
-    { stream, running }: Held,
-    caller: Caller,
-    call: Parameters<typeof transport.call>[0],
-    request_id: string,
-  ) {
+  /** Runs a call in its turn and sends its answer; the client has been told 202 by then. */
+  function run(session: Held, caller: Caller, call: Parameters<typeof transport.call>[0], request_id: string) {
     const cancel = new AbortController();
-    running.set(call.id, cancel);
+    session.taken.set(call.id, cancel);
     const context: CallContext = { caller, request_id, args: call.params?.arguments };
-    transport
-      .call(call, context, cancel.signal)
-      .then((answer) => answer && stream.send(answer))
-      .catch((error: unknown) => log("error", "problem", { request_id, cause: String(error) }))
-      .finally(() => running.get(call.id) === cancel && running.delete(call.id));
+    const start = () => {
+      session.working++;
+      transport
+        .call(call, context, cancel.signal)
+        .then((answer) => answer && session.stream.send(answer))
+        .catch((error: unknown) => log("error", "problem", { request_id, cause: String(error) }))
+        .finally(() => {
+          if (session.taken.get(call.id) === cancel) session.taken.delete(call.id);
+          session.working--;
+          session.waiting.shift()?.();
+        });
+    };
+    if (session.working < MAX_AT_ONCE) start();
+    else session.waiting.push(start);
   }
 
   const routes = new Elysia({ name: "sse", normalize: false })
@@ -147,9 +169,13 @@ export function legacyDoor(
 
   return {
     routes,
-    /** Ends every stream: clients connect again, elsewhere or later. */
-    closeStreams() {
+    /** Takes no more calls, lets the running ones end for up to the seconds, then ends every stream and its session. */
+    async drain(seconds: number) {
+      is_stopping = true;
+      const deadline = Date.now() + seconds * 1000;
+      while ([...held.values()].some(({ working }) => working > 0) && Date.now() < deadline) await Bun.sleep(10);
       for (const { stream } of [...held.values()]) stream.close();
+      await Promise.race([Promise.all(closings), Bun.sleep(1000)]);
     },
   };
 }

@@ -22,5 +22,7 @@ export function cursorFrom(cursor: string): Place {
 /** Date.parse takes the 31st of February for a day in March. */
 function isInstant(text: string): boolean {
   const parsed = new Date(text);
-  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(text.slice(0, 19));
+  return (
+    !text.startsWith("0000") && !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(text.slice(0, 19))
+  );
 }

@@ -50,8 +50,9 @@ export function filterFrom(query: ListQuery, tags: string[] = []): Filter {
     const text = query[at];
     if (text === undefined) return null;
     // Seconds since 1970, as the earlier system took them; 0 is a date.
-    const time = /^\d{1,12}$/.test(text) ? Number(text) * 1000 : RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
-    if (Math.abs(time) <= LAST_MOMENT) return new Date(time).toISOString();
+    if (/^\d{1,12}$/.test(text) && Number(text) * 1000 <= LAST_MOMENT)
+      return new Date(Number(text) * 1000).toISOString();
+    if (RFC_3339.test(text) && isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text))) return text; // with its microseconds
     errors.push({ at, message: "must be RFC 3339 or whole seconds since 1970" });
     return null;
   };
@@ -87,6 +88,10 @@ export function filterFrom(query: ListQuery, tags: string[] = []): Filter {
   if (errors.length > 0) throw invalidInput(errors);
   return filter;
 }
+
+/** Date.parse takes the 31st of February for a day in March, and PostgreSQL has no year 0. */
+const isDay = (text: string) =>
+  !text.startsWith("0000") && new Date(`${text}T00:00:00Z`).toJSON()?.slice(0, 10) === text;
 
 /** `key` or `key=value`. */
 function tagFrom(text: string) {

@@ -20,7 +20,7 @@ export async function once<T, R>(
   { result, replay }: { result: (answer: T) => R; replay: (kept: R) => Promise<T> },
 ): Promise<T> {
   if (idempotency_key === undefined) return work();
-  const fingerprint = new Bun.CryptoHasher("sha256").update(JSON.stringify(asked)).digest();
+  const fingerprint = new Bun.CryptoHasher("sha256").update(canonical(asked)).digest();
   await tx`delete from brain.idempotency_keys where created_at < now() - interval '24 hours'`;
   const [first] = await tx`
     insert into brain.idempotency_keys (key, fingerprint)
@@ -41,3 +41,11 @@ export async function once<T, R>(
     });
   return replay(known.result);
 }
+
+/** The same text for the same input, in whatever order its fields came. */
+const canonical = (asked: unknown) =>
+  JSON.stringify(asked, (_key, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );

@@ -33,7 +33,7 @@ export async function insertIn(tx: Tx, caller: Caller, rows: NewRow[]): Promise<
              coalesce(entities, '{}'), thread, coalesce(evidence, '{}'), coalesce(tags, '{}'),
              coalesce(code_refs, '[]'), coalesce(source, 'user'), coalesce(metadata, '{}')
       from placed
-      order by place
+      order by space_id, app.content_key(content), place -- one order for all, or two batches would wait for each other
       on conflict (org_id, space_id, content_key) where state = 'active' do nothing
       returning ${stored(tx)}
     )
@@ -63,6 +63,13 @@ export async function insertIn(tx: Tx, caller: Caller, rows: NewRow[]): Promise<
       return again;
     }),
   );
+}
+
+/** Throws NotProvisioned for spaces the caller does not see yet: a retry must not wait for a write it would not see. */
+export async function expectSpaces(tx: Tx, rows: NewRow[]) {
+  const wanted = [...new Set(rows.map((row) => row.access_entity))];
+  const seen = await tx`select from brain.spaces where access_entity = any (${wanted})`;
+  if (seen.length < wanted.length) throw new NotProvisioned(wanted);
 }
 
 /** The active memories that say what these rows say, by the rows' places. */

@@ -4,7 +4,7 @@ import { notFound, Problem, violates } from "../problem.ts";
 import { columns, stored } from "./columns.ts";
 import { once } from "./idempotency.ts";
 import { columnsFrom } from "./input.ts";
-import { insertIn, type NewRow, type Stored } from "./insert.ts";
+import { expectSpaces, insertIn, type NewRow, type Stored } from "./insert.ts";
 import type { Deleted, History, HistoryQuery, Memory, MemoryChanges, NewMemory } from "./schema.ts";
 
 /** What a caller may say about a write beside its input. */
@@ -46,8 +46,9 @@ function insertOnce(
   asked: unknown[],
   { idempotency_key }: WriteOptions,
 ): Promise<Stored[]> {
-  return caller.write((tx) =>
-    once(tx, { idempotency_key, asked }, () => insertIn(tx, caller, rows), {
+  return caller.write(async (tx) => {
+    if (idempotency_key !== undefined) await expectSpaces(tx, rows);
+    return once(tx, { idempotency_key, asked }, () => insertIn(tx, caller, rows), {
       result: (added) => added.map(({ id, duplicate }) => ({ id, duplicate })),
       replay: async (kept) => {
         const memories = await memoriesIn(
@@ -60,8 +61,8 @@ function insertOnce(
           return { ...memory, ...(duplicate && { duplicate }) };
         });
       },
-    }),
-  );
+    });
+  });
 }
 
 /** One memory, by id. Throws NOT_FOUND for what is deleted, absent or not the caller's to see: one and the same answer. */
@@ -94,7 +95,7 @@ export async function updateMemory(
 ): Promise<Memory> {
   const { access_entity, ...changed } = columnsFrom(changes);
   const target = access_entity && spaceFor(caller, access_entity);
-  const asked = ["updateMemory", id, changes, if_revision];
+  const asked = ["updateMemory", id.toLowerCase(), changes, if_revision];
   try {
     return await caller.write((tx) =>
       once(tx, { idempotency_key, asked }, () => updateIn(tx, id, changed, target, if_revision), {
@@ -180,7 +181,7 @@ export function deleteMemories(
   return caller.write((tx) =>
     once(
       tx,
-      { idempotency_key, asked: ["deleteMemories", memory_ids] },
+      { idempotency_key, asked: ["deleteMemories", ids] },
       async () => {
         const gone = await deleteIn(tx, ids);
         return { deleted: gone.length, skipped: ids.length - gone.length };
@@ -199,7 +200,7 @@ export function deleteMemory(
   return caller.write((tx) =>
     once(
       tx,
-      { idempotency_key, asked: ["deleteMemory", id, if_revision] },
+      { idempotency_key, asked: ["deleteMemory", id.toLowerCase(), if_revision] },
       async () => {
         if ((await deleteIn(tx, [id], if_revision)).length > 0) return;
         await expectIn(tx, id);

@@ -91,6 +91,12 @@ test.each([
   expect(await listed(query)).toBe(contents);
 });
 
+test("a date copied from an answer includes the very memory it was copied from", async () => {
+  const { body } = await world.api(lena).get("/memories?size=1");
+  const [{ content, created_at }] = body.items;
+  expect(await listed(`from_date=${created_at}&to_date=${created_at}`)).toContain(content);
+});
+
 test("by app, one or several", async () => {
   expect(await listed(`app_id=${rest_app}`)).toBe("abde");
   expect(await listed(`app_ids=${rest_app},01a2079c-0000-7000-8000-000000000000`)).toBe("abde");
@@ -123,6 +129,9 @@ test.each([
   ["from_date=yesterday", "422 from_date"],
   ["from_date=99999999999999", "422 from_date"],
   ["to_date=-1", "422 to_date"],
+  ["to_date=2026-02-31T00:00:00Z", "422 to_date"],
+  ["from_date=0000-01-01T00:00:00Z", "422 from_date"],
+  ["from_date=2026-01-01T25:00:00Z", "422 from_date"],
   ["sort_column=owner", "422 sort_column"],
   ["sort_direction=up", "422 sort_direction"],
   ["sort_column=content&search_query=x", "422 sort_column"],

@@ -120,3 +120,15 @@ test("backends that are ended in the middle of requests: 503 at worst, and the p
   expect(new Set(await Promise.all(Array.from({ length: 20 }, get)))).toEqual(new Set([200]));
   await admin.end();
 });
+
+test("a database that takes connections and says nothing is down for those who ask after health", async () => {
+  const silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const mute = openDatabase(`postgres://nobody@127.0.0.1:${silent.port}/nothing`);
+  const app = await createApp({ ...SETTINGS, newest_migration: newestMigration() }, mute, () => {});
+  const started = performance.now();
+  const response = await app.handle(new Request("http://localhost/health/ready"));
+  expect(response.status).toBe(503);
+  expect(performance.now() - started).toBeLessThan(4500);
+  silent.stop(true);
+  await mute.close();
+});

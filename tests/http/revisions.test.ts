@@ -202,6 +202,21 @@ describe("duplicates", () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([...Array(19).fill(200), 201]);
   });
 
+  test("batches of the same in opposite orders do not stand in each other's way", async () => {
+    const memories = Array.from({ length: 60 }, (_, n) => ({
+      content: `crossing ${n}`,
+      access_entity: "project:acme/web",
+    }));
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, (_, n) =>
+        world.api(n % 3 ? ada : ben).post("/memories/batch", { memories: n % 2 ? [...memories].reverse() : memories }),
+      ),
+    );
+    expect(new Set(answers.map(({ status }) => status)).size).toBeLessThanOrEqual(2);
+    expect(answers.every(({ status }) => status === 200 || status === 201)).toBe(true);
+    expect(new Set(answers.flatMap(({ body }) => body.items.map((item: { id: string }) => item.id))).size).toBe(60);
+  });
+
   test("one that is deleted or archived is no twin", async () => {
     const api = world.api(ada);
     const first = await api.post("/memories", { content: "comes again" });
@@ -274,6 +289,29 @@ describe("Idempotency-Key", () => {
       expect(answers[0]?.status).toBeLessThan(300);
     }
     expect((await api.get(`/memories/${id}`)).body.revision).toBe(2);
+  });
+
+  test("ten at once with one key, into a space and by a user never seen, are one write", async () => {
+    const newcomer = { org: "acme", sub: "keyed", grants: ["team:acme/keyed"] };
+    const headers = key();
+    const body = { content: "from nowhere", access_entity: "team:acme/keyed" };
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => world.api(newcomer).call("POST", "/memories", body, headers)),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(201));
+    expect(new Set(answers.map((answer) => answer.body.id)).size).toBe(1);
+  });
+
+  test("the order of fields and the case of ids make no other request", async () => {
+    const api = world.api(ada);
+    const headers = key();
+    const first = await api.call("POST", "/memories", '{"content":"ordered","category":"note"}', headers);
+    const again = await api.call("POST", "/memories", '{"category":"note","content":"ordered"}', headers);
+    expect([again.status, again.body.id]).toEqual([201, first.body.id]);
+    const change = key();
+    const { id } = first.body;
+    for (const one of [id, id.toUpperCase()])
+      expect((await api.call("PUT", `/memories/${one}`, { thread: "t" }, change)).body.revision).toBe(2);
   });
 
   test("the same key for another request is a conflict", async () => {

@@ -309,6 +309,71 @@ describe("the end", () => {
     await until(async () => (await sessions()).length === 0);
   });
 
+  test("a session that is gone takes its stream along", async () => {
+    const brief = await serve({ MCP_SESSION_IDLE_SECONDS: "3", MCP_HEARTBEAT_SECONDS: "1" });
+    const { next, session_id } = await listen(ben, brief.url);
+    await world.owner`delete from brain.mcp_sessions where id = ${session_id}`;
+    let event = await next();
+    while (event?.startsWith(":")) event = await next();
+    expect(event).toBeUndefined();
+    await brief.stop();
+  });
+
+  test("one stream takes 128 calls at once and no more; the others are told to wait", async () => {
+    const { endpoint, leave } = await listen(ada);
+    const call = (id: number) => ({
+      ...ping,
+      id,
+      method: "tools/call",
+      params: { name: "list_memories", arguments: {} },
+    });
+    const statuses = await world.owner.begin(async (tx) => {
+      await tx`lock table brain.memories in access exclusive mode`;
+      const sent = [];
+      for (let batch = 0; batch < 7; batch++)
+        sent.push(
+          (
+            await post(
+              ada,
+              endpoint,
+              Array.from({ length: 20 }, (_, n) => call(batch * 20 + n)),
+            )
+          ).status,
+        );
+      return sent;
+    });
+    expect(statuses).toEqual([202, 202, 202, 202, 202, 202, 503]);
+    leave();
+  });
+
+  test("stopping lets the calls that were taken end, and sends their answers", async () => {
+    const other = await serve();
+    const { endpoint, next } = await listen(ben, other.url);
+    const stopped = await world.owner.begin(async (tx) => {
+      await tx`lock table brain.memories in access exclusive mode`;
+      const taken = await post(
+        ben,
+        endpoint,
+        {
+          ...ping,
+          id: "last",
+          method: "tools/call",
+          params: { name: "add_memories", arguments: { text: "the last word" } },
+        },
+        other.url,
+      );
+      expect(taken.status).toBe(202);
+      const stopping = other.stop();
+      await Bun.sleep(100);
+      return { stopping };
+    });
+    const event = await next();
+    expect(event).toContain('"id":"last"');
+    expect(event).toContain("Stored 1 memory");
+    expect(await next()).toBeUndefined();
+    await stopped.stopping;
+  });
+
   test("stopping ends the streams, at once, and their sessions", async () => {
     const other = await serve();
     const { next, session_id } = await listen(ada, other.url);
