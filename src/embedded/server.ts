@@ -5,10 +5,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
-  readlinkSync,
-  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -19,6 +16,7 @@ import { messageOf, Refusal } from "../refusal.ts";
 import { binariesIn } from "./binaries.ts";
 import { tryLock } from "./lock.ts";
 import { placeFor, type ServerUser } from "./place.ts";
+import { isServer, readPidFile, serverProcesses, signal } from "./processes.ts";
 import { loadSecrets, SECRETS_FILE, type Secrets } from "./secrets.ts";
 
 /** A running embedded PostgreSQL. */
@@ -82,12 +80,12 @@ export function joinServer(data_dir: string): EmbeddedServer | null {
   if (!existsSync(join(data_dir, SECRETS_FILE))) return null;
   const { place, user } = placeFor(data_dir, () => {});
   const cluster: Cluster = { folder: join(place, "postgres"), log: join(place, "postgres.log"), fsync: true, user };
-  const { pid } = readPidFile(cluster) ?? {};
-  return pid && serverProcesses(cluster).includes(pid) ? serverOf(cluster, loadSecrets(data_dir), null) : null;
+  const { pid } = readPidFile(cluster.folder) ?? {};
+  return pid && serverProcesses(cluster.folder).includes(pid) ? serverOf(cluster, loadSecrets(data_dir), null) : null;
 }
 
 function serverOf(cluster: Cluster, secrets: Secrets, lock: ReturnType<typeof tryLock>): EmbeddedServer {
-  const { port } = readPidFile(cluster) ?? {};
+  const { port } = readPidFile(cluster.folder) ?? {};
   if (!port) throw new Refusal("database_unreachable", "The embedded PostgreSQL went away while it was starting.");
   let watch: Timer | undefined;
   let restarting = Promise.resolve();
@@ -115,8 +113,8 @@ const WATCH_MS = 500;
 
 /** Starts the server again where it has gone. Tells the log, whether it worked or not, and throws nothing. */
 async function revive(cluster: Cluster, port: number, log: Log) {
-  const { pid } = readPidFile(cluster) ?? {};
-  if (pid && isServer(cluster, pid)) return;
+  const { pid } = readPidFile(cluster.folder) ?? {};
+  if (pid && isServer(cluster.folder, pid)) return;
   try {
     await clearRemains(cluster);
     // On its port and no other, where the pool looks for it; taken for a moment, it is tried again.
@@ -207,9 +205,10 @@ async function startIn(cluster: Cluster, postgres: string, port: number, tries =
 
   await until(
     60,
-    () => ended !== undefined || (readPidFile(cluster)?.pid === server.pid && readPidFile(cluster)?.is_ready),
+    () =>
+      ended !== undefined || (readPidFile(cluster.folder)?.pid === server.pid && readPidFile(cluster.folder)?.is_ready),
   );
-  if (ended === undefined && readPidFile(cluster)?.is_ready) return;
+  if (ended === undefined && readPidFile(cluster.folder)?.is_ready) return;
   if (tries > 1 && /could not bind|could not create any TCP/.test(lastLines(cluster)))
     return startIn(cluster, postgres, freePort(), tries - 1);
   throw new Refusal(
@@ -222,74 +221,31 @@ const lastLines = ({ log }: Cluster) => readFileSync(log, "utf8").trimEnd().spli
 
 /** Fast shutdown. The pid file tells the end: after a join the server is not our child, and may stay a zombie. */
 async function stopIn(cluster: Cluster) {
-  const { pid } = readPidFile(cluster) ?? {};
-  if (!pid || !serverProcesses(cluster).includes(pid)) return clearRemains(cluster); // killed meanwhile
+  const { pid } = readPidFile(cluster.folder) ?? {};
+  if (!pid || !serverProcesses(cluster.folder).includes(pid)) return clearRemains(cluster); // killed meanwhile
   signal(pid, "SIGINT");
   if (!(await until(30, () => !existsSync(join(cluster.folder, "postmaster.pid"))))) signal(pid, "SIGQUIT");
 }
 
 /** The server of this cluster, if it runs; a starting one is waited for. */
 async function runningServer(cluster: Cluster): Promise<boolean> {
-  const { pid } = readPidFile(cluster) ?? {};
-  if (!pid || !serverProcesses(cluster).includes(pid)) return false;
-  return until(60, () => readPidFile(cluster)?.is_ready === true);
+  const { pid } = readPidFile(cluster.folder) ?? {};
+  if (!pid || !serverProcesses(cluster.folder).includes(pid)) return false;
+  return until(60, () => readPidFile(cluster.folder)?.is_ready === true);
 }
 
 /** The server that another process of ours is running or just starting. */
-const serverOfAnother = (cluster: Cluster) => until(20, () => readPidFile(cluster)?.is_ready === true);
+const serverOfAnother = (cluster: Cluster) => until(20, () => readPidFile(cluster.folder)?.is_ready === true);
 
 /** What a killed server leaves: backends at work that keep its memory in use, and a pid file that may name a stranger. */
 async function clearRemains(cluster: Cluster) {
   if (!existsSync(cluster.folder)) return;
-  const isClear = () => serverProcesses(cluster).length === 0;
+  const isClear = () => serverProcesses(cluster.folder).length === 0;
   for (const name of ["SIGQUIT", "SIGKILL"] as const) {
-    for (const pid of serverProcesses(cluster)) signal(pid, name);
+    for (const pid of serverProcesses(cluster.folder)) signal(pid, name);
     if (await until(2, isClear)) break; // a stopped process minds SIGKILL only
   }
   rmSync(join(cluster.folder, "postmaster.pid"), { force: true });
-}
-
-/** Whether a process is this cluster's server, and alive: a zombie works nowhere. */
-const isServer = (cluster: Cluster, pid: number) =>
-  process.platform === "linux" ? linkOf(`/proc/${pid}/cwd`) === realpathSync(cluster.folder) : signal(pid, 0);
-
-/** The processes of this cluster's server: they work in its folder. Elsewhere than on Linux, the one of the pid file. */
-function serverProcesses(cluster: Cluster): number[] {
-  if (process.platform !== "linux") {
-    const { pid } = readPidFile(cluster) ?? {};
-    return pid && signal(pid, 0) ? [pid] : [];
-  }
-  const folder = realpathSync(cluster.folder);
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && linkOf(`/proc/${name}/cwd`) === folder)
-    .filter((name) => /\/postgres( \(deleted\))?$/.test(linkOf(`/proc/${name}/exe`)))
-    .map(Number);
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return ""; // gone meanwhile, or another user's
-  }
-}
-
-function signal(pid: number, name: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(pid, name);
-  } catch {
-    return false; // gone already
-  }
-}
-
-/** Lines 1, 4 and 8 of postmaster.pid: pid, port, status. */
-function readPidFile({ folder }: Cluster): { pid: number; port: number; is_ready: boolean } | undefined {
-  try {
-    const lines = readFileSync(join(folder, "postmaster.pid"), "utf8").split("\n");
-    return { pid: Number(lines[0]), port: Number(lines[3]), is_ready: lines[7]?.trim() === "ready" };
-  } catch {
-    return undefined; // not there
-  }
 }
 
 function freePort(): number {
