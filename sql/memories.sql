@@ -45,7 +45,7 @@ as $$
 begin
   insert into brain.memory_revisions (org_id, memory_id, revision, space_id, content, fields, state, updated_at, updated_by)
   values (old.org_id, old.id, old.revision, old.space_id, old.content,
-          jsonb_build_object(
+          json_build_object(
             'category', old.category, 'artifact_type', old.artifact_type, 'artifact_ref', old.artifact_ref,
             'entities', old.entities, 'thread', old.thread, 'evidence', old.evidence, 'tags', old.tags,
             'code_refs', old.code_refs, 'source', old.source, 'metadata', old.metadata),

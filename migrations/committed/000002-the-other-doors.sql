@@ -1,5 +1,5 @@
 --! Previous: sha1:5b5aa40d41a2d1768d86573298835d4efac30eda
---! Hash: sha1:4b71612b5b737d880039f82817f45b8cc990d81d
+--! Hash: sha1:13f77c97fd8c3d90f3465c9afbbcd31100371164
 --! Message: the other doors
 
 -- The other doors and the bad days: history, duplicates, retried writes, sessions of legacy streams.
@@ -24,24 +24,14 @@ grant execute on function app.content_key(text), app.entity_key(text) to brain_a
 --! EndIncluded keys.sql
 
 alter table brain.memories add column updated_by text;
+-- No change that anybody made: neither the revision nor the time of change moves.
+alter table brain.memories disable trigger _500_touch;
 update brain.memories set updated_by = owner;
+alter table brain.memories enable trigger _500_touch;
 alter table brain.memories alter column updated_by set not null, alter column updated_by set default app.current_sub();
 
 alter table brain.memories
   add column content_key bytea not null generated always as (app.content_key(content)) stored;
--- What was stored twice before there was a rule against it: the first one stays, the others go to the archive.
-update brain.memories
-set state = 'archived'
-where (org_id, id) in (
-  select org_id, id
-  from (
-    select org_id, id, row_number() over (partition by org_id, space_id, content_key order by created_at, id) as place
-    from brain.memories
-    where state = 'active'
-  ) as told
-  where place > 1
-);
-create unique index memories_content_key_idx on brain.memories (org_id, space_id, content_key) where state = 'active';
 
 create table brain.memory_revisions (
   org_id uuid not null,
@@ -50,7 +40,7 @@ create table brain.memory_revisions (
   -- Where the memory was at that revision: what it said in a space is for those who may read that space.
   space_id int not null,
   content text not null,
-  fields jsonb not null,
+  fields json not null, -- json, as metadata is: the order of its keys is kept
   state text not null,
   updated_at timestamptz not null,
   updated_by text not null,
@@ -134,7 +124,7 @@ as $$
 begin
   insert into brain.memory_revisions (org_id, memory_id, revision, space_id, content, fields, state, updated_at, updated_by)
   values (old.org_id, old.id, old.revision, old.space_id, old.content,
-          jsonb_build_object(
+          json_build_object(
             'category', old.category, 'artifact_type', old.artifact_type, 'artifact_ref', old.artifact_ref,
             'entities', old.entities, 'thread', old.thread, 'evidence', old.evidence, 'tags', old.tags,
             'code_refs', old.code_refs, 'source', old.source, 'metadata', old.metadata),
@@ -155,6 +145,22 @@ create policy within_spaces on brain.memory_revisions for select to brain_app
 revoke all on brain.memory_revisions from public, brain_app;
 grant select on brain.memory_revisions to brain_app;
 --! EndIncluded memories.sql
+
+-- What was stored twice before there was a rule against it: the first one stays, the others go to the archive,
+-- with a revision and a line in the history like any change.
+update brain.memories
+set state = 'archived'
+where (org_id, id) in (
+  select org_id, id
+  from (
+    select org_id, id, row_number() over (partition by org_id, space_id, content_key order by created_at, id) as place
+    from brain.memories
+    where state = 'active'
+  ) as told
+  where place > 1
+);
+create unique index memories_content_key_idx on brain.memories (org_id, space_id, content_key) where state = 'active';
+
 --! Included idempotency.sql
 -- Retried writes: a user's own, and nobody else's.
 alter table brain.idempotency_keys enable row level security;

@@ -39,15 +39,17 @@ function exitCodeOf(error: unknown): number {
     console.error(error.message);
     return EXIT.bad_config;
   }
+  // From wherever it comes: the files, SQLite's lock, initdb, the server's log, PostgreSQL itself (53100).
+  if (/ENOSPC|SQLITE_FULL|No space left|disk is full/i.test(textOf(error))) {
+    console.error("The disk is full; make room and start again.");
+    return EXIT.no_space;
+  }
   if (error instanceof Refusal) {
     console.error(error.message);
     return EXIT[error.exit];
   }
   console.error(messageOf(error));
-  // From wherever it comes: the files, SQLite's lock, PostgreSQL itself (53100).
-  return /ENOSPC|SQLITE_FULL|No space left|disk full|could not (write|extend)/i.test(textOf(error))
-    ? EXIT.no_space
-    : EXIT.failed;
+  return EXIT.failed;
 }
 
 function textOf(error: unknown): string {

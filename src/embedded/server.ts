@@ -88,7 +88,7 @@ function serverOf(cluster: Cluster, secrets: Secrets, lock: ReturnType<typeof tr
   const { port } = readPidFile(cluster.folder) ?? {};
   if (!port) throw new Refusal("database_unreachable", "The embedded PostgreSQL went away while it was starting.");
   let watch: Timer | undefined;
-  let restarting = Promise.resolve();
+  let reviving: Promise<void> | undefined;
   return {
     secrets,
     url: (role, password, database) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`,
@@ -96,13 +96,15 @@ function serverOf(cluster: Cluster, secrets: Secrets, lock: ReturnType<typeof tr
     keepRunning(log) {
       if (!lock) return;
       watch = setInterval(() => {
-        restarting = restarting.then(() => revive(cluster, port, log));
+        reviving ??= revive(cluster, port, log).finally(() => {
+          reviving = undefined;
+        });
       }, WATCH_MS);
     },
     async stop() {
       if (!lock) return;
       clearInterval(watch);
-      await restarting;
+      await reviving;
       await stopIn(cluster);
       lock.release();
     },

@@ -58,6 +58,10 @@ export function legacyDoor(
       throw new Problem("NOT_ACCEPTABLE", "The answer is text/event-stream.");
     if (is_stopping) throw unavailable("The service is stopping; connect again.");
     const id = await openSession(caller, client, idle);
+    if (is_stopping) {
+      await closeSession(caller, id);
+      throw unavailable("The service is stopping; connect again.");
+    }
     server()?.timeout(request, 0); // Bun would cut a silent stream
     const stream = openStream({
       endpoint: `/mcp/messages/?session_id=${id}`,
@@ -94,16 +98,17 @@ export function legacyDoor(
     return stream.response;
   }
 
-  async function take(request: Request, caller: Caller): Promise<Response> {
+  async function take(request: Request, caller: Caller, named?: string): Promise<Response> {
     const session_id = new URL(request.url).searchParams.get("session_id");
     if (!session_id) throw new Problem("MISSING_SESSION_ID", "Post to the address that the stream's first event gave.");
     if (!/^[0-9a-f]{32}$/.test(session_id)) throw new Problem("INVALID_SESSION_ID", "That is not a session's id.");
     const client = await clientOf(caller, session_id, idle);
     const session = held.get(session_id);
-    // Unknown, ended and somebody else's are one answer.
-    if (client === null || !session) throw new Problem("SESSION_BINDING_INVALID", "There is no such session of yours.");
+    // Unknown, ended, somebody else's and another client's are one answer.
+    if (client === null || !session || (named !== undefined && named !== client)) throw notYours();
 
     const body = await readJson(request);
+    if (held.get(session_id) !== session) throw notYours(); // ended while the body was on its way
     checkEnvelope(body);
     const messages = (Array.isArray(body) ? body : [body]).map(classify);
     if (messages.length === 0 || messages.length > MAX_BATCH || messages.some(({ kind }) => kind === "bad"))
@@ -159,7 +164,7 @@ export function legacyDoor(
     })
     .post(
       "/mcp/:client/sse/:user/messages",
-      ({ request, caller, params }) => take(request, self(caller, params.user)),
+      ({ request, caller, params }) => take(request, self(caller, params.user), appFrom(params.client)),
       {
         parse: "none",
         params: t.Object({ client: t.String(), user: t.String() }),
@@ -179,6 +184,8 @@ export function legacyDoor(
     },
   };
 }
+
+const notYours = () => new Problem("SESSION_BINDING_INVALID", "There is no such session of yours.");
 
 /** `{user}` says who one is, or `me`; another's name is answered like a bad token. */
 function self(caller: Caller, user: string): Caller {

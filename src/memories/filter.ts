@@ -39,7 +39,7 @@ export const ANY: Filter = {
 const MAX_TAGS = 16;
 /** A key of 128, the sign, a value of 1024. */
 const MAX_TAG_LENGTH = 1153;
-const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$/;
 /** The end of the year 9999, in milliseconds. */
 const LAST_MOMENT = 253_402_300_799_999;
 
@@ -64,8 +64,10 @@ export function filterFrom(query: ListQuery, tags: string[] = []): Filter {
   };
   if (tags.length > MAX_TAGS || tags.some((tag) => tag === "" || tag.length > MAX_TAG_LENGTH))
     errors.push({ at: "tag", message: `must be key or key=value, up to ${MAX_TAGS} times` });
-  if (query.state && (query.states || query.show_archived))
+  if (query.state && (query.states || query.show_archived === "true"))
     errors.push({ at: "state", message: "goes without states and show_archived" });
+  if (query.states && query.show_archived === "true")
+    errors.push({ at: "states", message: "goes without show_archived" });
   if (query.category && query.categories) errors.push({ at: "category", message: "goes without categories" });
   if (query.app_id && query.app_ids) errors.push({ at: "app_id", message: "goes without app_ids" });
 

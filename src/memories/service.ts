@@ -1,6 +1,6 @@
 import { scopeOf } from "../auth/grants.ts";
 import { type Caller, NotProvisioned, type Tx } from "../db.ts";
-import { notFound, Problem, violates } from "../problem.ts";
+import { invalidInput, notFound, Problem, violates } from "../problem.ts";
 import { columns, stored } from "./columns.ts";
 import { once } from "./idempotency.ts";
 import { columnsFrom } from "./input.ts";
@@ -40,12 +40,18 @@ function rowFrom(caller: Caller, memory: NewMemory, at: string): NewRow {
   return { ...row, access_entity: spaceFor(caller, row.access_entity) };
 }
 
+/** `If-Match` where there is no one memory to match. */
+function refuseRevision(if_revision: number | undefined) {
+  if (if_revision !== undefined) throw invalidInput([{ at: "If-Match", message: "means nothing here" }]);
+}
+
 function insertOnce(
   caller: Caller,
   rows: NewRow[],
   asked: unknown[],
-  { idempotency_key }: WriteOptions,
+  { idempotency_key, if_revision }: WriteOptions,
 ): Promise<Stored[]> {
+  refuseRevision(if_revision);
   return caller.write(async (tx) => {
     if (idempotency_key !== undefined) await expectSpaces(tx, rows);
     return once(tx, { idempotency_key, asked }, () => insertIn(tx, caller, rows), {
@@ -175,8 +181,9 @@ async function twinConflict(
 export function deleteMemories(
   caller: Caller,
   memory_ids: string[],
-  { idempotency_key }: WriteOptions = {},
+  { idempotency_key, if_revision }: WriteOptions = {},
 ): Promise<Deleted> {
+  refuseRevision(if_revision);
   const ids = [...new Set(memory_ids.map((id) => id.toLowerCase()))];
   return caller.write((tx) =>
     once(
@@ -228,7 +235,7 @@ export function memoryHistory(caller: Caller, id: string, { page = 1, size = 20 
     if (!there) throw notFound("memory");
     const revisions = tx`
       select revision, space_id, state, content, updated_at, updated_by,
-             jsonb_build_object(
+             json_build_object(
                'category', category, 'artifact_type', artifact_type, 'artifact_ref', artifact_ref, 'entities', entities,
                'thread', thread, 'evidence', evidence, 'tags', tags, 'code_refs', code_refs, 'source', source,
                'metadata', metadata) as fields

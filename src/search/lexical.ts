@@ -22,8 +22,13 @@ export function parseQuery(query: string): ParsedQuery {
   return parsed;
 }
 
-/** The ids and scores of what the caller sees that matches, best first, as a query to join the rows to. */
-export function lexicalHits(tx: Tx, query: string, { states, categories, access_entities }: Filter, limit: number) {
+/** The ids and scores of what the caller sees that matches, best first, as a query to join the rows to; all of them where the limit is null. */
+export function lexicalHits(
+  tx: Tx,
+  query: string,
+  { states, categories, access_entities }: Filter,
+  limit: number | null,
+) {
   const { words, phrases, excluded } = parseQuery(query);
   return tx`
     select id, score

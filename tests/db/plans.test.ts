@@ -72,3 +72,13 @@ test("more than 10,000 are counted as at least that many", async () => {
   const { body: found } = await world.api({ org: "acme", sub: "many" }).post("/search", { query: "row", limit: 1 });
   expect(found.total_count).toBe(1000);
 });
+
+test("a filter finds the last of more than 10,000 hits, not only what was left after a cut", async () => {
+  const many = world.api({ org: "acme", sub: "many" });
+  const { body } = await many.post("/memories", { content: `row ${"padding ".repeat(500)}`, source: "import" });
+  const { body: found } = await many.get("/memories?search_query=row&source=import");
+  expect({ ids: found.items.map(({ id }: { id: string }) => id), total: found.total }).toEqual({
+    ids: [body.id],
+    total: 1,
+  });
+});

@@ -132,6 +132,8 @@ test.each([
   ["to_date=2026-02-31T00:00:00Z", "422 to_date"],
   ["from_date=0000-01-01T00:00:00Z", "422 from_date"],
   ["from_date=2026-01-01T25:00:00Z", "422 from_date"],
+  ["from_date=2026-01-01T00:00:00%2B23:59", "422 from_date"],
+  ["states=paused&show_archived=true", "422 states"],
   ["sort_column=owner", "422 sort_column"],
   ["sort_direction=up", "422 sort_direction"],
   ["sort_column=content&search_query=x", "422 sort_column"],

@@ -69,6 +69,17 @@ describe("ETag and If-Match", () => {
     expect({ status, at: body.errors?.[0].at }).toEqual({ status: 422, at: "If-Match" });
   });
 
+  test("where there is no one memory to match, If-Match is refused", async () => {
+    for (const [method, path, body] of [
+      ["POST", "/memories", { content: "new" }],
+      ["POST", "/memories/batch", { memories: [{ content: "new" }] }],
+      ["DELETE", "/memories", { memory_ids: [RANDOM_ID] }],
+    ] as const) {
+      const { status, body: problem } = await world.api(ada).call(method, path, body, { "if-match": "1" });
+      expect({ status, at: problem.errors?.[0].at }).toEqual({ status: 422, at: "If-Match" });
+    }
+  });
+
   test("of ten changes that ask for the same revision one is done", async () => {
     const { id } = await store();
     const answers = await Promise.all(
@@ -94,7 +105,12 @@ describe("ETag and If-Match", () => {
 describe("history", () => {
   test("each revision as it stood, newest first, of a deleted memory too", async () => {
     const api = world.api(ada);
-    const { id } = await store(ada, { content: "first", access_entity: "auto", tags: ["a"], metadata: { x: 1 } });
+    const { id } = await store(ada, {
+      content: "first",
+      access_entity: "auto",
+      tags: ["a"],
+      metadata: { zeta: 1, b: 2 },
+    });
     await world.api(ben).put(`/memories/${id}`, { content: "second", category: "decision" });
     await api.put(`/memories/${id}`, { tags: null });
     await api.delete(`/memories/${id}`);
@@ -115,11 +131,14 @@ describe("history", () => {
       [1, "active", "first", "note", { a: true }, "ada"],
     ]);
     expect(body.items[3]).toMatchObject({
-      metadata: { x: 1 },
+      metadata: { zeta: 1, b: 2 },
       access_entity: "project:acme/web",
       evidence: [],
       thread: null,
     });
+    expect(body.items.map((item: { metadata: object }) => Object.keys(item.metadata).join())).toEqual(
+      Array(4).fill("zeta,b"),
+    );
     expect((await api.get(`/memories/${id}/history?size=1&page=2`)).body.items).toMatchObject([{ revision: 3 }]);
   });
 

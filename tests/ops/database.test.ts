@@ -1,4 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { migrate } from "graphile-migrate";
+import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import postgres from "postgres";
 import { loadConfig } from "../../src/config.ts";
 import { openDatabase } from "../../src/db.ts";
@@ -6,6 +11,8 @@ import { startService } from "../../src/main.ts";
 import { migrateDatabase, newestMigration } from "../../src/ops/migrate.ts";
 import { catalogOf } from "../support/catalog.ts";
 import { emptyDatabase, freshDatabase, type TestDatabase } from "../support/server.ts";
+
+const MIGRATIONS = join(import.meta.dir, "../../migrations");
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -27,6 +34,36 @@ describe("migrating", () => {
     expect(records.map(({ filename }) => filename).sort()).toEqual(["000001.sql", newestMigration()]);
     await Promise.all([owner.end(), other.end()]);
     await empty.drop();
+  });
+
+  test("what was stored under the first migration keeps its revision and times under the second", async () => {
+    const old = await emptyDatabase();
+    const first_only = mkdtempSync(join(tmpdir(), "coding-brain-first-"));
+    mkdirSync(join(first_only, "committed"));
+    cpSync(join(MIGRATIONS, "committed/000001-first-light.sql"), join(first_only, "committed/000001-first-light.sql"));
+    await migrate({ connectionString: old.owner_url, migrationsFolder: first_only });
+    clearAllPools();
+    const owner = postgres(old.owner_url, { max: 1, onnotice: () => {} });
+    await owner`select app.provision('acme', 'ada', '{}', '{}', 'rest')`;
+    await owner`
+      insert into brain.memories (org_id, id, space_id, owner_id, owner, app_id, app, content, created_at, updated_at)
+      select users.org_id, gen_random_uuid(), spaces.id, users.id, sub, apps.id, 'rest', content, at, at
+      from brain.users join brain.apps on owner_id = users.id join brain.spaces on spaces.org_id = users.org_id,
+           (values ('once', timestamptz '2026-01-01'), ('twice', '2026-01-02'), ('twice', '2026-01-03')) as told (content, at)`;
+    await migrateDatabase(old.owner_url);
+    const rows = await owner<object[]>`
+      select content, state, revision, updated_by, created_at = updated_at as is_unchanged,
+             (select count(*)::int from brain.memory_revisions where memory_id = memories.id) as revisions
+      from brain.memories order by created_at`;
+    const untouched = { state: "active", revision: 1, updated_by: "ada", is_unchanged: true, revisions: 0 };
+    expect([...rows]).toEqual([
+      { content: "once", ...untouched },
+      { content: "twice", ...untouched },
+      { content: "twice", state: "archived", revision: 2, updated_by: "ada", is_unchanged: false, revisions: 1 },
+    ]);
+    await owner.end();
+    await old.drop();
+    rmSync(first_only, { recursive: true });
   });
 
   test("as a role that may not is refused, and leaves no connection behind", async () => {
