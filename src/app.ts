@@ -14,6 +14,7 @@ import { legacyDoor, type SseSettings } from "./mcp/sse.ts";
 import { memoryRoutes } from "./memories/routes.ts";
 import { searchRoutes } from "./search/routes.ts";
 
+/** What the application has to be told. */
 export interface AppSettings extends TokenSettings, SseSettings {
   /** File name of the newest migration of this release. */
   readonly newest_migration: string;

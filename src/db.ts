@@ -22,6 +22,7 @@ export interface Caller extends Identity {
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
 
+/** The database as the service sees it: through callers, and a few questions that have none. */
 export interface Database {
   callerFor(identity: Identity, app: string): Caller;
   /** File name of the newest migration the database has; null while it has none. */
@@ -70,7 +71,8 @@ export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
 
   const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
     const late = Promise.withResolvers<never>();
-    // The server's own limits end what it works on; this one is for a server that no longer answers at all.
+    // The server's own limits end what it works on; this one is for a server that no longer answers at all. The work is
+    // given up, not ended: its connection stays taken until the server speaks again or closes it.
     const timer = setTimeout(
       () => late.reject(connectionLost(new Error(`no answer for ${seconds} s`))),
       seconds * 1000,

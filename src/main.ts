@@ -10,6 +10,7 @@ const MAX_REQUEST_BYTES = 67_108_864;
 const IDLE_TIMEOUT_SECONDS = 30;
 const DRAIN_SECONDS = 10;
 
+/** A service that listens. */
 export interface Service {
   /** Where it listens, without a trailing slash. */
   readonly url: string;

@@ -86,27 +86,35 @@ export class Problem extends Error {
 
 export type ProblemBody = ReturnType<Problem["toBody"]>;
 
+/** Absent, deleted or not the caller's to see: nobody can tell which. */
 export const notFound = (what: string) => new Problem("NOT_FOUND", `There is no such ${what}.`);
 
+/** Readable, and does not fit; each place once. */
 export const invalidInput = (errors: FieldError[], cause?: unknown) =>
   new Problem("INVALID_INPUT", "The input does not fit.", { errors, cause });
 
+/** Not readable at all. */
 export const malformed = (detail: string, cause?: unknown) => new Problem("MALFORMED", detail, { cause });
 
+/** A body over the limit. */
 export const tooLarge = (detail: string) => new Problem("TOO_LARGE", detail);
 
+/** No token. */
 export const missingAuth = () => new Problem("MISSING_AUTH", "Send a token: Authorization: Bearer <token>.");
 
+/** A token without these scopes. */
 export const insufficientScope = (scopes: readonly string[]) =>
   new Problem("INSUFFICIENT_SCOPE", `This needs a token with the scope ${scopes.join(" and ")}.`, {
     hint: "Ask for a token with that scope; `GET /api/v1/tokens/me` and the tool `whoami` show the present ones.",
   });
 
+/** Asked to write into a space the token does not open. */
 export const spaceNotGranted = () =>
   new Problem("FORBIDDEN_ACCESS_ENTITY", "The token does not grant that space.", {
     hint: "Leave out access_entity to write to your own space; `whoami` lists the granted ones.",
   });
 
+/** Try again in a second; the sentence says whether something may have been written. */
 export const unavailable = (detail: string, cause?: unknown) =>
   new Problem("UNAVAILABLE", detail, { headers: { "retry-after": "1" }, cause });
 
@@ -114,6 +122,7 @@ export const unavailable = (detail: string, cause?: unknown) =>
 export const connectionLost = (cause: unknown) =>
   unavailable("The connection to the database was lost; look before you repeat a write.", cause);
 
+/** Our fault; the cause goes to the log alone. */
 export const internal = (cause: unknown) =>
   new Problem("INTERNAL", "Something went wrong on our side. The request id finds it in the log.", { cause });
 

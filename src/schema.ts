@@ -24,6 +24,7 @@ export const Size = inQuery("^([1-9][0-9]?|100)$", {
   description: "Rows a page.",
 });
 
+/** The schema, or null. */
 export const nullable = <S extends TSchema>(schema: S) => t.Union([schema, t.Null()]);
 
 /** A closed set of words. Prints as `enum`, without the default t.UnionEnum would apply to absent fields. */

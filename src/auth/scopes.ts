@@ -69,6 +69,7 @@ export const SCOPES_IN_USE: readonly Scope[] = SCOPES.filter((scope) =>
   [...Object.values(ROUTE_NEEDS), ...Object.values(TOOL_NEEDS)].some((needs) => needs.includes(scope)),
 );
 
+/** Whether every scope that is needed is held. */
 export const holds = (held: ReadonlySet<string>, needed: readonly Scope[]) => needed.every((scope) => held.has(scope));
 
 /** Throws INSUFFICIENT_SCOPE naming what is missing. Scopes match exactly; none implies another. */

@@ -15,6 +15,7 @@ const ACTIONS: Record<string, string[]> = {
   status: ["status"],
 };
 
+/** Adds `brain db` to the program. */
 export function addDb(program: Command) {
   program
     .command("db")

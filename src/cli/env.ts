@@ -3,6 +3,7 @@ import { loadConfig } from "../config.ts";
 import { joinEmbedded } from "../embedded/database.ts";
 import { Refusal } from "../refusal.ts";
 
+/** Adds `brain env` to the program. */
 export function addEnv(program: Command) {
   program
     .command("env")

@@ -4,6 +4,7 @@ import { openEmbedded } from "../embedded/database.ts";
 import { migrateDatabase, newestMigration } from "../ops/migrate.ts";
 import { prepareDatabase } from "../ops/roles.ts";
 
+/** Adds `brain migrate` to the program. */
 export function addMigrate(program: Command) {
   program
     .command("migrate")

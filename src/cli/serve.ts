@@ -4,6 +4,7 @@ import { createLog } from "../log.ts";
 import { startService } from "../main.ts";
 import { untilStopped } from "./signals.ts";
 
+/** Adds `brain serve` to the program. */
 export function addServe(program: Command) {
   program
     .command("serve")

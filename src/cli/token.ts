@@ -19,6 +19,7 @@ interface TokenOptions {
   json?: true;
 }
 
+/** Adds `brain token: mint and revoke` to the program. */
 export function addToken(program: Command) {
   const token = program.command("token").description("make a token, or revoke one");
   token

@@ -9,6 +9,7 @@ import { migrateDatabase } from "../ops/migrate.ts";
 import { Refusal } from "../refusal.ts";
 import { untilStopped } from "./signals.ts";
 
+/** Adds `brain up` to the program. */
 export function addUp(program: Command) {
   program
     .command("up")

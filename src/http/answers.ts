@@ -3,8 +3,9 @@ import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { malformed, notFound, Problem, problemFrom } from "../problem.ts";
 import { callerOf } from "./signed_in.ts";
 
-/** The id a request is found by in the log, and its pattern once it has been routed. */
 const requests = new WeakMap<Request, { id: string; route?: string }>();
+
+/** The id a request is found by in the log. */
 export const requestId = (request: Request) => requests.get(request)?.id ?? "";
 
 /** Remembers the pattern a request was routed to, for the log. */

@@ -43,4 +43,5 @@ function withoutArguments(body: unknown): unknown {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** What a JSON-RPC request may have for an id. */
 export const isId = (value: unknown): value is RequestId => typeof value === "string" || Number.isSafeInteger(value);

@@ -13,6 +13,7 @@ import { clientOf, closeSession, openSession, touchSession } from "./sessions.ts
 import { type OpenStream, openStream } from "./streams.ts";
 import type { SharedTransport } from "./transport.ts";
 
+/** The times of the legacy door. */
 export interface SseSettings {
   /** How long a session may live without a sign of its stream. */
   readonly mcp_session_idle_seconds: number;

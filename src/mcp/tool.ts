@@ -39,6 +39,7 @@ export interface Tool {
   call(caller: Caller, args: unknown): Promise<{ output: object; text: string }>;
 }
 
+/** A tool for the registry. Throws at start where the table of scopes has no line for it. */
 export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefinition<I, O>): Tool {
   const { name, title, description, effect, input, told = input, output } = tool;
   const needs = TOOL_NEEDS[name];

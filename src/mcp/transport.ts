@@ -33,6 +33,7 @@ export class RpcError extends Error {
   }
 }
 
+/** A JSON-RPC error with the problem in its data. */
 export const rpcError = <Id extends RequestId | null>(id: Id, code: number, data: ProblemBody) => ({
   jsonrpc: "2.0" as const,
   id,
