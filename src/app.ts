@@ -27,6 +27,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
   const transport = await startMcpServer(log);
   const legacy = legacyDoor(transport, settings, log, () => app.server);
   const routes: RegisteredRoute[] = [];
+  const hooksOf = new Map<string, RouteHooks>();
   const app: AnyElysia = new Elysia({
     normalize: false, // or unknown fields would be dropped in silence
     precompile: true, // or a bad schema would show at the first request only
@@ -34,7 +35,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     handler: { standardHostname: false },
   })
     .use(answers(log, (path) => allowedMethods(routes, path)))
-    .use(door(settings, database, (method, path) => routes.find(isAt(method, path))?.hooks ?? {}))
+    .use(door(settings, database, (method, path) => hooksOf.get(`${method} ${path}`) ?? {}))
     .use(healthRoutes(database, settings.newest_migration))
     .use(openapiRoutes(routes))
     .use(memoryRoutes)
@@ -45,13 +46,12 @@ export async function createApp(settings: AppSettings, database: Database, log: 
 
   // What Elysia keeps of a route is untyped.
   for (const { method, path, hooks } of app.routes) routes.push({ method, path, hooks: hooks as RouteHooks });
-  for (const { method, path } of routes)
+  for (const { method, path, hooks } of routes) {
     if (!ROUTE_NEEDS[`${method} ${path}`]) throw new Error(`the route ${method} ${path} has no line in ROUTE_NEEDS`);
+    hooksOf.set(`${method} ${path}`, hooks);
+  }
   return Object.assign(app, { registered: routes as readonly RegisteredRoute[], drainStreams: legacy.drain });
 }
-
-const isAt = (method: string, path: string) => (route: RegisteredRoute) =>
-  route.path === path && route.method === (method === "HEAD" ? "GET" : method);
 
 /** The methods a path takes, for 405; none where there is no such path. */
 function allowedMethods(routes: readonly RegisteredRoute[], path: string): string[] {

@@ -18,8 +18,10 @@ export function grantsFrom(claimed: readonly unknown[], sub: string): string[] {
 /** Any space's name, as a pattern: a user's may be whatever a `sub` may. */
 export const SPACE_NAME = `${SHARED_SPACE.source}|^user:[\\s\\S]*\\S`;
 
+const ANY_SPACE = new RegExp(SPACE_NAME);
+
 /** Whether a text is the name of a space, in use or not. */
-export const isSpaceName = (text: string) => new RegExp(SPACE_NAME).test(text);
+export const isSpaceName = (text: string) => ANY_SPACE.test(text);
 
 /** The prefix of a space says who it is for: the memory's read-only `scope`. */
 export const scopeOf = (access_entity: string) => access_entity.slice(0, access_entity.indexOf(":")) as SpacePrefix;

@@ -29,7 +29,7 @@ export interface NewToken {
   sub: string;
   scopes: readonly string[];
   grants?: readonly string[];
-  /** Lifetime in days. */
+  /** Lifetime in days, or a part of one. */
   days: number;
 }
 
@@ -46,7 +46,7 @@ export async function mintToken(settings: TokenSettings, { org, sub, scopes, gra
       secret: settings.jwt_secret,
       iss: settings.jwt_issuer,
       aud: settings.jwt_audience,
-      exp: `${days * 86_400}s`,
+      exp: `${Math.floor(days * 86_400)}s`,
     }),
   ).decorator.token;
   const jti = crypto.randomUUID();

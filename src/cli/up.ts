@@ -58,18 +58,19 @@ const TOKEN_DAYS = 365;
 
 /** What one needs next: where it is, how an assistant connects, and one call that stores something. */
 async function greet(config: Config, { url }: Service, jwt_secret: string) {
-  const days = Math.min(TOKEN_DAYS, Math.floor(config.jwt_max_lifetime_seconds / 86_400)) || 1;
+  const days = Math.min(TOKEN_DAYS, config.jwt_max_lifetime_seconds / 86_400); // not longer than the door would take
   const { token } = await mintToken(
     { ...config, jwt_secret },
     { org: "local", sub: "local", scopes: SCOPES_IN_USE, days },
   );
+  const until = new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 16);
   const authorization = `Bearer ${token}`;
   const mcp = {
     mcpServers: { "coding-brain": { type: "http", url: `${url}/mcp`, headers: { Authorization: authorization } } },
   };
   console.log(`Coding Brain listens on ${url}
 
-An MCP client connects with (the token is for the user local of the org local, for ${days} days):
+An MCP client connects with (the token is for the user local of the org local, valid until ${until}):
 
 ${JSON.stringify(mcp, null, 2)}
 

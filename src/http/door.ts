@@ -30,13 +30,13 @@ export function door(settings: TokenSettings, database: Database, schemasOf: Sch
       const body = await readJson(request);
       checkJson(body);
       // Before Elysia does: it makes a text of what does not fit, and fails at {"toString": 1} (1.4.30).
-      const { body: schema } = schemasOf(request.method, route);
+      const { body: schema } = schemasOf(methodOf(request), route);
       return schema ? parse(schema, body) : body;
     })
     .onTransform({ as: "global" }, ({ request, route }) => {
       checkScope(request, route);
       checkQuery(request.url);
-      if (route.startsWith("/api") && !schemasOf(request.method, route).query) refuseQuery(request.url);
+      if (route.startsWith("/api") && !schemasOf(methodOf(request), route).query) refuseQuery(request.url);
     });
 }
 
@@ -59,9 +59,12 @@ const PUBLIC_PATHS = new Set(
 /** Known or not, a path of ours is 401 without a token, but for the public ones. */
 const needsToken = (path: string) => /^\/(api|mcp)(\/|$)/.test(path) && !PUBLIC_PATHS.has(path.replace(/\/$/, ""));
 
+/** HEAD is judged as the GET it stands for. */
+const methodOf = ({ method }: Request) => (method === "HEAD" ? "GET" : method);
+
 function checkScope(request: Request, route: string) {
   noteRoute(request, route);
-  const method = request.method === "HEAD" ? "GET" : request.method;
+  const method = methodOf(request);
   const needs = ROUTE_NEEDS[`${method} ${route}`];
   if (needs === "public") return;
   const caller = callerOf(request);

@@ -22,5 +22,12 @@ function ifRevision(headers: Headers): number | undefined {
   return Number(revision);
 }
 
-/** The ETag of a memory. */
-export const etagOf = ({ revision }: { revision: number }) => `"${revision}"`;
+/** The memory, its revision set as the answer's ETag. */
+export async function tagged<M extends { revision: number }>(
+  set: { headers: Record<string, string | number | undefined> },
+  work: Promise<M>,
+): Promise<M> {
+  const memory = await work;
+  set.headers.etag = `"${memory.revision}"`;
+  return memory;
+}

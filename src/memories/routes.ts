@@ -1,5 +1,5 @@
 import { Elysia, t } from "elysia";
-import { etagOf, writeOptions } from "../http/preconditions.ts";
+import { tagged, writeOptions } from "../http/preconditions.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { closed, Id } from "../schema.ts";
 import { listMemories } from "./list.ts";
@@ -50,8 +50,7 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
   .post(
     "",
     async ({ caller, body, request, set, status }) => {
-      const memory = await addMemory(caller, body, writeOptions(request));
-      set.headers.etag = etagOf(memory);
+      const memory = await tagged(set, addMemory(caller, body, writeOptions(request)));
       return status(memory.duplicate ? 200 : 201, memory);
     },
     {
@@ -77,15 +76,11 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     response: { 200: Deleted },
     detail: { summary: "Delete memories by ids", tags: ["memories"] },
   })
-  .get(
-    "/:id",
-    async ({ caller, params, set }) => {
-      const memory = await getMemory(caller, params.id);
-      set.headers.etag = etagOf(memory);
-      return memory;
-    },
-    { params: ById, response: { 200: Memory }, detail: { summary: "Read a memory", tags: ["memories"] } },
-  )
+  .get("/:id", ({ caller, params, set }) => tagged(set, getMemory(caller, params.id)), {
+    params: ById,
+    response: { 200: Memory },
+    detail: { summary: "Read a memory", tags: ["memories"] },
+  })
   .get("/:id/history", ({ caller, params, query }) => memoryHistory(caller, params.id, query), {
     params: ById,
     query: HistoryQuery,
@@ -94,20 +89,14 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
   })
   .put(
     "/:id",
-    async ({ caller, params, body, request, set }) => {
-      const memory = await updateMemory(caller, params.id, body, writeOptions(request));
-      set.headers.etag = etagOf(memory);
-      return memory;
-    },
+    ({ caller, params, body, request, set }) =>
+      tagged(set, updateMemory(caller, params.id, body, writeOptions(request))),
     change,
   )
   .patch(
     "/:id",
-    async ({ caller, params, body, request, set }) => {
-      const memory = await updateMemory(caller, params.id, body, writeOptions(request));
-      set.headers.etag = etagOf(memory);
-      return memory;
-    },
+    ({ caller, params, body, request, set }) =>
+      tagged(set, updateMemory(caller, params.id, body, writeOptions(request))),
     change,
   )
   .delete(

@@ -245,7 +245,11 @@ describe("a database that goes away", () => {
 });
 
 test("SIGTERM lets a running request end, and takes no more", async () => {
-  const service = await startBrain(["up"], { BRAIN_DATA_DIR: join(folder.path, "draining") });
+  // With a lifetime under a day, so that the token `up` prints is seen to be one the door takes.
+  const service = await startBrain(["up"], {
+    BRAIN_DATA_DIR: join(folder.path, "draining"),
+    JWT_MAX_LIFETIME_SECONDS: "600",
+  });
   const slow = new TransformStream<string, string>();
   const writer = slow.writable.getWriter();
   const answer = fetch(`${service.url}/api/v1/memories`, {
