@@ -6,6 +6,8 @@ export interface Config {
   readonly port: number;
   /** The service's connection; absent means the embedded server. */
   readonly database_url: string | undefined;
+  /** False for a pooler in transaction mode. */
+  readonly database_prepare: boolean;
   /** The migrating owner's connection; absent means the embedded server's. */
   readonly owner_database_url: string | undefined;
   /** An administrator's connection, for `brain migrate --create` alone. */
@@ -44,6 +46,13 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     return Number(value);
   };
 
+  const yesNo = (name: string, fallback: boolean) => {
+    const value = text(name);
+    if (value !== undefined && value !== "true" && value !== "false")
+      throw new ConfigError(`${name} must be true or false.`);
+    return value === undefined ? fallback : value === "true";
+  };
+
   const postgresUrl = (name: string) => {
     const value = text(name);
     if (value === undefined) return undefined;
@@ -68,6 +77,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     host: text("HOST") ?? "127.0.0.1",
     port: integer("PORT", 8765, 0, 65535),
     database_url,
+    database_prepare: yesNo("DATABASE_PREPARE", true),
     owner_database_url: postgresUrl("OWNER_DATABASE_URL"),
     root_database_url: postgresUrl("ROOT_DATABASE_URL"),
     data_dir: resolve(text("BRAIN_DATA_DIR") ?? ".brain"),

@@ -49,11 +49,15 @@ const HEALTH_SECONDS = 3;
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
-/** Opens a pool as the service's role. Connects at the first query. */
-export function openDatabase(url: string, { max = POOL_SIZE } = {}): Database {
+/**
+ * Opens a pool as the service's role. Connects at the first query. `prepare: false` for a pooler in transaction mode,
+ * which hands the next transaction to another server connection.
+ */
+export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = {}): Database {
   // Every statement goes through sql.begin: a bare one may be pipelined into another caller's BEGIN (postgres.js 3.4.9).
   const sql = postgres(url, {
     max,
+    prepare,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     // Seconds before the next try to connect. The driver's own grow to 20, and a database that is back would wait.
     backoff: (tries: number) => Math.min(0.02 * 2 ** tries, 0.5),

@@ -25,7 +25,7 @@ export async function startService(
   jwt_secret: string,
   log: Log,
 ): Promise<Service> {
-  const database = openDatabase(database_url);
+  const database = openDatabase(database_url, { prepare: config.database_prepare });
   try {
     const { faults, encoding } = await database.facts().catch((error: unknown) => {
       throw new Refusal("database_unreachable", `The database does not answer: ${messageOf(error)}.`, error);
