@@ -1,12 +1,12 @@
 import { type AnyElysia, Elysia } from "elysia";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
-import type { TokenSettings } from "./auth/tokens.ts";
 import type { Database } from "./db.ts";
 import { answers } from "./http/answers.ts";
-import { door } from "./http/door.ts";
+import { type DoorSettings, door } from "./http/door.ts";
 import { healthRoutes } from "./http/health.ts";
 import { openapiRoutes, type RegisteredRoute, type RouteHooks } from "./http/openapi.ts";
+import { type OriginSettings, originRules } from "./http/origins.ts";
 import type { Log } from "./log.ts";
 import { mcpRoutes } from "./mcp/http.ts";
 import { startMcpServer } from "./mcp/server.ts";
@@ -15,7 +15,7 @@ import { memoryRoutes } from "./memories/routes.ts";
 import { searchRoutes } from "./search/routes.ts";
 
 /** What the application has to be told. */
-export interface AppSettings extends TokenSettings, SseSettings {
+export interface AppSettings extends DoorSettings, OriginSettings, SseSettings {
   /** File name of the newest migration of this release. */
   readonly newest_migration: string;
 }
@@ -26,6 +26,8 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 export async function createApp(settings: AppSettings, database: Database, log: Log) {
   const transport = await startMcpServer(log);
   const legacy = legacyDoor(transport, settings, log, () => app.server);
+  const origins = originRules(settings);
+  const peerOf = (request: Request) => app.server?.requestIP(request)?.address ?? "unknown";
   const routes: RegisteredRoute[] = [];
   const hooksOf = new Map<string, RouteHooks>();
   const app: AnyElysia = new Elysia({
@@ -34,8 +36,8 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     // Else the router looks for the path after the eleventh character of the URL: with a short Host, inside the path.
     handler: { standardHostname: false },
   })
-    .use(answers(log, (path) => allowedMethods(routes, path)))
-    .use(door(settings, database, (method, path) => hooksOf.get(`${method} ${path}`) ?? {}))
+    .use(answers(log, origins, (path) => allowedMethods(routes, path)))
+    .use(await door(settings, database, origins, peerOf, (method, path) => hooksOf.get(`${method} ${path}`) ?? {}))
     .use(healthRoutes(database, settings.newest_migration))
     .use(openapiRoutes(routes))
     .use(memoryRoutes)

@@ -1,4 +1,8 @@
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { type PublicKey, publicKeysFrom } from "./auth/keys.ts";
+import { type TrustedProxies, trustedProxies } from "./http/client_address.ts";
+import { originsFrom } from "./http/origins.ts";
 
 /** What the environment says, checked once. The only file that reads settings from it. */
 export interface Config {
@@ -16,9 +20,20 @@ export interface Config {
   readonly data_dir: string;
   /** Absent in embedded mode until the generated one is read. */
   readonly jwt_secret: string | undefined;
+  /** Secrets of before; they verify and no longer sign. */
+  readonly jwt_previous_secrets: readonly string[];
+  /** Of others who issue tokens. */
+  readonly jwt_public_keys: readonly PublicKey[];
   readonly jwt_issuer: string;
   readonly jwt_audience: string;
   readonly jwt_max_lifetime_seconds: number;
+  /** Web origins whose pages may call. */
+  readonly cors_allowed_origins: readonly string[];
+  /** Whose X-Forwarded-For counts. */
+  readonly trusted_proxies: TrustedProxies;
+  /** Requests a minute in the long run, and at once: of a user, and of an address that has not signed in. */
+  readonly rate_limit_rpm: number;
+  readonly rate_limit_burst: number;
   /** How long a legacy MCP session may live without a sign of its stream. */
   readonly mcp_session_idle_seconds: number;
   /** Between two comment lines on a silent legacy stream. */
@@ -65,6 +80,29 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
   if (secret !== undefined && secret.length < 32)
     throw new ConfigError("JWT_SECRET_KEY must have at least 32 characters.");
 
+  const previous_secrets =
+    text("JWT_PREVIOUS_SECRET_KEYS")
+      ?.split(",")
+      .map((part) => part.trim()) ?? [];
+  if (
+    previous_secrets.some((part) => part.length < 32) ||
+    new Set([secret, ...previous_secrets]).size <= previous_secrets.length
+  )
+    throw new ConfigError(
+      "JWT_PREVIOUS_SECRET_KEYS must be secrets of at least 32 characters, separated by commas, each once and none the present one.",
+    );
+
+  /** What a reader makes of a variable; it throws an Error that says what the variable must be. */
+  const read = <T>(name: string, reader: (value: string) => T): T | undefined => {
+    const value = text(name);
+    if (value === undefined) return undefined;
+    try {
+      return reader(value);
+    } catch (error) {
+      throw new ConfigError(`${name} ${error instanceof Error ? error.message : error}.`);
+    }
+  };
+
   const database_url = postgresUrl("DATABASE_URL");
   if (database_url !== undefined && secret === undefined)
     throw new ConfigError("JWT_SECRET_KEY is required where DATABASE_URL is set.");
@@ -82,11 +120,29 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     root_database_url: postgresUrl("ROOT_DATABASE_URL"),
     data_dir: resolve(text("BRAIN_DATA_DIR") ?? ".brain"),
     jwt_secret: secret,
+    jwt_previous_secrets: previous_secrets,
+    jwt_public_keys: read("JWT_PUBLIC_KEYS", (value) => publicKeysFrom(jsonOrFile(value))) ?? [],
     jwt_issuer: text("JWT_ISSUER") ?? "https://codingbrain.local",
     jwt_audience: text("JWT_AUDIENCE") ?? "https://api.codingbrain.local",
     jwt_max_lifetime_seconds: integer("JWT_MAX_LIFETIME_SECONDS", 31_536_000, 60, 315_360_000),
+    cors_allowed_origins: read("CORS_ALLOWED_ORIGINS", originsFrom) ?? [],
+    trusted_proxies: read("TRUSTED_PROXIES", trustedProxies) ?? trustedProxies(),
+    rate_limit_rpm: integer("RATE_LIMIT_RPM", 600, 1, 10_000_000),
+    rate_limit_burst: integer("RATE_LIMIT_BURST", 100, 1, 10_000_000),
     mcp_session_idle_seconds: integer("MCP_SESSION_IDLE_SECONDS", 1800, 3, 86_400),
     mcp_heartbeat_seconds: integer("MCP_HEARTBEAT_SECONDS", 15, 1, 60),
     log_level: log_level as LogLevel,
   });
+}
+
+/** A key set as it stands, or the file that has it. */
+function jsonOrFile(value: string): string {
+  if (value.startsWith("{")) return value;
+  try {
+    return readFileSync(value, "utf8");
+  } catch (error) {
+    throw new Error(
+      `names a file that cannot be read (${error instanceof Error && "code" in error ? error.code : "?"})`,
+    );
+  }
 }

@@ -15,6 +15,7 @@ const CATALOGUE = {
   FORBIDDEN_ACCESS_ENTITY: [403, "Space not granted"],
   APP_PAUSED: [403, "App paused"],
   SESSION_BINDING_INVALID: [403, "Session not yours"],
+  FORBIDDEN_ORIGIN: [403, "Origin not allowed"],
   METHOD_NOT_ALLOWED: [405, "Method not allowed"],
   NOT_ACCEPTABLE: [406, "Not acceptable"],
   UNSUPPORTED_MEDIA_TYPE: [415, "Unsupported media type"],
@@ -27,6 +28,7 @@ const CATALOGUE = {
   STALE_REVISION: [409, "Changed meanwhile"],
   TOO_LARGE: [413, "Too large"],
   INVALID_INPUT: [422, "Invalid input"],
+  RATE_LIMITED: [429, "Too many requests"],
   INTERNAL: [500, "Internal error"],
   UNAVAILABLE: [503, "Unavailable"],
 } as const satisfies Record<string, readonly [status: number, title: string]>;

@@ -1,8 +1,9 @@
 import { jwt } from "@elysiajs/jwt";
 import { Elysia } from "elysia";
-import { errors, jwtVerify } from "jose";
+import { decodeProtectedHeader, errors, jwtVerify } from "jose";
 import { missingAuth, Problem, type ProblemCode } from "../problem.ts";
 import { grantsFrom } from "./grants.ts";
+import { type KeySettings, keyRing, kidOf, type RingKey } from "./keys.ts";
 
 /** What a verified token says. */
 export interface Identity {
@@ -16,8 +17,7 @@ export interface Identity {
   readonly expires_at: number;
 }
 
-export interface TokenSettings {
-  readonly jwt_secret: string;
+export interface TokenSettings extends KeySettings {
   readonly jwt_issuer: string;
   readonly jwt_audience: string;
   readonly jwt_max_lifetime_seconds: number;
@@ -38,14 +38,18 @@ const MAX_GRANTS = 256;
 const MAX_GRANT_LENGTH = 512;
 const MAX_NAME_LENGTH = 256;
 
-/** Makes a token (HS256). Throws nothing; the caller has checked its input. */
-export async function mintToken(settings: TokenSettings, { org, sub, scopes, grants = [], days }: NewToken) {
+/** Makes a token (HS256), its `kid` that of the secret. Throws nothing; the caller has checked its input. */
+export async function mintToken(
+  settings: Pick<TokenSettings, "jwt_secret" | "jwt_issuer" | "jwt_audience">,
+  { org, sub, scopes, grants = [], days }: NewToken,
+) {
   const signer = new Elysia().use(
     jwt({
       name: "token",
       secret: settings.jwt_secret,
       iss: settings.jwt_issuer,
       aud: settings.jwt_audience,
+      kid: kidOf(settings.jwt_secret),
       exp: `${Math.floor(days * 86_400)}s`,
     }),
   ).decorator.token;
@@ -55,13 +59,13 @@ export async function mintToken(settings: TokenSettings, { org, sub, scopes, gra
 }
 
 /**
- * A function from an Authorization header to the identity behind it. It throws a 401 problem whose code says which
- * check failed. Only the configured key, algorithm, issuer and audience count; nothing in the token's header chooses.
+ * Gives a function from an Authorization header to the identity behind it. It throws a 401 problem whose code says which
+ * check failed. Only configured keys, issuer and audience count: a token's `kid` picks among them, and its `alg` must be
+ * the picked key's own. Whatever else its header says about keys is not read, and a `crit` is refused.
  */
-export function tokenVerifier(settings: TokenSettings) {
-  const key = new TextEncoder().encode(settings.jwt_secret);
+export async function tokenVerifier(settings: TokenSettings) {
+  const ring = await keyRing(settings);
   const checks = {
-    algorithms: ["HS256"],
     issuer: settings.jwt_issuer,
     audience: settings.jwt_audience,
     requiredClaims: ["sub", "org_id", "jti", "iss", "aud", "iat", "exp"],
@@ -70,12 +74,41 @@ export function tokenVerifier(settings: TokenSettings) {
 
   return async (authorization: string | null): Promise<Identity> => {
     const token = bearerToken(authorization);
-    const { payload } = await jwtVerify(token, key, checks).catch((error: unknown) => {
-      throw new Problem(codeOf(error), "The token was not accepted.", { cause: error });
-    });
-    return identityFrom(payload, settings.jwt_max_lifetime_seconds);
+    let refusal: unknown = "no key of that name";
+    for (const { key, algorithm } of candidates(ring, token)) {
+      try {
+        const { payload } = await jwtVerify(token, key, { ...checks, algorithms: [algorithm] });
+        return identityFrom(payload, settings.jwt_max_lifetime_seconds);
+      } catch (error) {
+        if (error instanceof Problem) throw error;
+        if (!isOfAnotherKey(error)) throw notAccepted(codeOf(error), error);
+        refusal = error;
+      }
+    }
+    throw notAccepted("INVALID_TOKEN", refusal);
   };
 }
+
+/** The key a token names; all of them, each with its own algorithm, for a token that names none. */
+function candidates(ring: readonly RingKey[], token: string): readonly RingKey[] {
+  const header = headerOf(token);
+  // jose knows one extension, b64, and takes it: a token of ours needs none.
+  if ("crit" in header || "b64" in header) throw notAccepted("INVALID_TOKEN", "an extension in the header");
+  return Object.hasOwn(header, "kid") ? ring.filter((key) => key.kid === header.kid) : ring;
+}
+
+function headerOf(token: string) {
+  try {
+    return decodeProtectedHeader(token);
+  } catch (error) {
+    throw notAccepted("INVALID_TOKEN", error);
+  }
+}
+
+const isOfAnotherKey = (error: unknown) =>
+  error instanceof errors.JWSSignatureVerificationFailed || error instanceof errors.JOSEAlgNotAllowed;
+
+const notAccepted = (code: ProblemCode, cause: unknown) => new Problem(code, "The token was not accepted.", { cause });
 
 function bearerToken(authorization: string | null): string {
   if (authorization === null) throw missingAuth();

@@ -47,7 +47,7 @@ async function mint({ user, org, scopes, grants, days, json }: TokenOptions) {
   const settings = { ...config, jwt_secret: config.jwt_secret ?? embeddedSecret(config.data_dir) };
   const { token, jti } = await mintToken(settings, { sub: user, org, scopes, grants, days });
   // What the door would refuse is refused here.
-  const { expires_at } = await tokenVerifier(settings)(`Bearer ${token}`);
+  const { expires_at } = await (await tokenVerifier(settings))(`Bearer ${token}`);
   const answer = { token, jti, expires_at: new Date(expires_at * 1000).toISOString() };
   console.log(json ? JSON.stringify(answer) : token);
 }

@@ -1,9 +1,18 @@
 import { Elysia, NotFoundError } from "elysia";
 import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { malformed, notFound, Problem, problemFrom } from "../problem.ts";
+import type { OriginRules } from "./origins.ts";
 import { callerOf } from "./signed_in.ts";
 
-const requests = new WeakMap<Request, { id: string; route?: string }>();
+/** What is known of a request beside what it says. */
+interface Known {
+  id: string;
+  route?: string;
+  /** Headers its answer carries, whatever it turns out to be. */
+  headers?: Record<string, string>;
+}
+
+const requests = new WeakMap<Request, Known>();
 
 /** The id a request is found by in the log. */
 export const requestId = (request: Request) => requests.get(request)?.id ?? "";
@@ -14,19 +23,43 @@ export function noteRoute(request: Request, route: string) {
   if (known) known.route = route;
 }
 
+/** Headers for the answer to a request, problems too. */
+export function noteHeaders(request: Request, headers: Record<string, string>) {
+  const known = requests.get(request);
+  if (known) known.headers = { ...known.headers, ...headers };
+}
+
+/** On every answer of ours. A browser is to show nothing of it within another page, and to guess at nothing. */
+const SECURITY_HEADERS = {
+  "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "strict-transport-security": "max-age=31536000; includeSubDomains",
+  "x-frame-options": "DENY",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "strict-origin-when-cross-origin",
+  "permissions-policy":
+    "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()",
+  vary: "Origin",
+};
+
 /**
  * Around every answer, errors and unknown paths too: its request id and its line in the log.
- * `allowed` gives the methods of a path, for 405.
+ * `origins` says what a browser is told; `allowed` gives the methods of a path, for 405.
  */
-export function answers(log: Log, allowed: (path: string) => string[]) {
+export function answers(log: Log, origins: OriginRules, allowed: (path: string) => string[]) {
   return new Elysia({ name: "answers" })
     .wrap((handle) => async (request: Request) => {
       const started = performance.now();
-      const known: { id: string; route?: string } = { id: crypto.randomUUID() };
+      const known: Known = { id: crypto.randomUUID() };
       requests.set(request, known);
       // Elysia types the wrapped function by its own generics; it takes a Request and gives a Response.
       const response = await answered(handle as unknown as Handle, request, log);
       response.headers.set("x-request-id", known.id);
+      for (const [name, value] of Object.entries({
+        ...SECURITY_HEADERS,
+        ...origins.corsHeaders(request),
+        ...known.headers,
+      }))
+        if (!response.headers.has(name)) response.headers.set(name, value);
       if (!response.headers.has("cache-control")) response.headers.set("cache-control", "no-store");
       const caller = callerOf(request);
       log("info", "request", {
@@ -44,7 +77,7 @@ export function answers(log: Log, allowed: (path: string) => string[]) {
       if (!(error instanceof NotFoundError)) return problemResponse(request, error, log);
       const methods = allowed(path);
       if (methods.length === 0) return problemResponse(request, notFound("route"), log);
-      const allow = { allow: methods.join(", ") };
+      const allow = { allow: methods.join(", "), ...origins.preflightHeaders(request, methods) };
       if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: allow });
       return problemResponse(
         request,

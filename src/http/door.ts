@@ -5,23 +5,50 @@ import type { Database } from "../db.ts";
 import { checkJson } from "../json.ts";
 import { invalidInput, missingAuth } from "../problem.ts";
 import { parse } from "../schema.ts";
-import { noteRoute } from "./answers.ts";
+import { noteHeaders, noteRoute } from "./answers.ts";
+import { clientAddress, type TrustedProxies } from "./client_address.ts";
 import { checkQuery, readJson } from "./json_body.ts";
+import { type Allowance, type LimitSettings, limitHeaders, networkOf, RateLimit, rateLimited } from "./limits.ts";
+import type { OriginRules } from "./origins.ts";
 import { callerOf, signIn } from "./signed_in.ts";
 
+export interface DoorSettings extends TokenSettings, LimitSettings {
+  readonly trusted_proxies: TrustedProxies;
+}
+
 /**
- * The order every request is judged in: its token (401), its scope (403), its body and query (400, 413, 415, 422).
+ * The order every request is judged in: its Host and Origin (403), its address or user's limit (429), its token (401),
+ * its scope (403), its body and query (400, 413, 415, 422). `peerOf` gives the address a request came from.
  * Elysia parses a body before `derive`, and unknown routes never get there (1.4.30), so the token is checked in
  * onRequest and the scope in onParse, again in onTransform for requests that are not parsed.
  */
-export function door(settings: TokenSettings, database: Database, schemasOf: SchemasOf) {
-  const identify = tokenVerifier(settings);
+export async function door(
+  settings: DoorSettings,
+  database: Database,
+  origins: OriginRules,
+  peerOf: (request: Request) => string,
+  schemasOf: SchemasOf,
+) {
+  const identify = await tokenVerifier(settings);
+  const users = new RateLimit(settings);
+  const strangers = new RateLimit(settings);
+
+  /** Who has not signed in is limited by address; whoever has is not, so that a neighbour locks nobody out. */
+  const limitStranger = (request: Request) => {
+    const address = clientAddress(peerOf(request), request.headers.get("x-forwarded-for"), settings.trusted_proxies);
+    limit(request, strangers.take(networkOf(address)));
+  };
 
   return new Elysia({ name: "door" })
     .onRequest(async ({ request }) => {
+      origins.check(request);
       const path = new URL(request.url).pathname;
-      if (!needsToken(path) || request.method === "OPTIONS") return;
-      const identity = await identify(request.headers.get("authorization"));
+      if (!needsToken(path) || request.method === "OPTIONS") return limitStranger(request);
+      const identity = await identify(request.headers.get("authorization")).catch((error: unknown) => {
+        limitStranger(request);
+        throw error;
+      });
+      limit(request, users.take(JSON.stringify([identity.org, identity.sub])));
       signIn(request, database.callerFor(identity, appOf(path, request.headers.get("user-agent"))));
     })
     .onParse({ as: "global" }, async ({ request, route }) => {
@@ -38,6 +65,11 @@ export function door(settings: TokenSettings, database: Database, schemasOf: Sch
       checkQuery(request.url);
       if (route.startsWith("/api") && !schemasOf(methodOf(request), route).query) refuseQuery(request.url);
     });
+}
+
+function limit(request: Request, allowance: Allowance) {
+  noteHeaders(request, limitHeaders(allowance));
+  if (!allowance.is_allowed) throw rateLimited(allowance);
 }
 
 /** The schemas a route was registered with. */

@@ -88,7 +88,7 @@ using folder = temporaryFolder();
 const { server, database_url, owner_database_url } = await openEmbedded(folder.path, console.log);
 try {
   await migrateDatabase(owner_database_url);
-  const config = loadConfig({ PORT: "0" });
+  const config = loadConfig({ PORT: "0", RATE_LIMIT_BURST: "1000000" });
   const settings = { ...config, jwt_secret: server.secrets.jwt_secret };
   const service = await startService(config, database_url, settings.jwt_secret, createLog("warn"));
   const scopes = ["memories:read", "memories:write"];

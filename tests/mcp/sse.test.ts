@@ -23,7 +23,7 @@ const logged: string[] = [];
 
 const serve = (env: Record<string, string> = {}) =>
   startService(
-    { ...loadConfig({ PORT: "0", ...env }) },
+    { ...loadConfig({ PORT: "0", RATE_LIMIT_BURST: "100000", ...env }) },
     world.urls.service_url,
     SETTINGS.jwt_secret,
     createLog("info", (line) => void logged.push(line)),

@@ -1,17 +1,24 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import postgres from "postgres";
-import { createApp } from "../../src/app.ts";
+import { type AppSettings, createApp } from "../../src/app.ts";
 import { SCOPES } from "../../src/auth/scopes.ts";
-import { mintToken, type TokenSettings } from "../../src/auth/tokens.ts";
+import { mintToken } from "../../src/auth/tokens.ts";
 import { openDatabase } from "../../src/db.ts";
+import { trustedProxies } from "../../src/http/client_address.ts";
 import { createLog } from "../../src/log.ts";
-import type { SseSettings } from "../../src/mcp/sse.ts";
 import { newestMigration } from "../../src/ops/migrate.ts";
 import { freshDatabase } from "./server.ts";
 
-export const SETTINGS: TokenSettings & SseSettings = {
+export const SETTINGS: Omit<AppSettings, "newest_migration"> = {
+  host: "127.0.0.1",
+  cors_allowed_origins: ["https://brain.example.com", "http://h"],
+  trusted_proxies: trustedProxies(),
+  rate_limit_rpm: 1_000_000,
+  rate_limit_burst: 1_000_000,
   jwt_secret: "a secret for tests, long enough for HS256",
+  jwt_previous_secrets: [],
+  jwt_public_keys: [],
   jwt_issuer: "https://codingbrain.local",
   jwt_audience: "https://api.codingbrain.local",
   jwt_max_lifetime_seconds: 31_536_000,
@@ -47,12 +54,12 @@ export interface Answer {
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
 /** The whole application on a database of its own, and what it logged. */
-export async function openWorld() {
+export async function openWorld(settings: Partial<AppSettings> = {}) {
   const test_database = await freshDatabase();
   const database = openDatabase(test_database.service_url, { max: 4 });
   const logged: string[] = [];
   const log = createLog("debug", (line) => void logged.push(line));
-  const app = await createApp({ ...SETTINGS, newest_migration: newestMigration() }, database, log);
+  const app = await createApp({ ...SETTINGS, newest_migration: newestMigration(), ...settings }, database, log);
   const owner = postgres(test_database.owner_url, { max: 2, onnotice: () => {} });
 
   const send = async (request: Request): Promise<Answer> => {

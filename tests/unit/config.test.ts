@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { ConfigError, loadConfig } from "../../src/config.ts";
+import { trustedProxies } from "../../src/http/client_address.ts";
 
 test("an empty environment gives the embedded mode on loopback", () => {
   expect(loadConfig({})).toEqual({
@@ -11,6 +12,12 @@ test("an empty environment gives the embedded mode on loopback", () => {
     root_database_url: undefined,
     data_dir: `${process.cwd()}/.brain`,
     jwt_secret: undefined,
+    jwt_previous_secrets: [],
+    jwt_public_keys: [],
+    cors_allowed_origins: [],
+    trusted_proxies: trustedProxies(),
+    rate_limit_rpm: 600,
+    rate_limit_burst: 100,
     jwt_issuer: "https://codingbrain.local",
     jwt_audience: "https://api.codingbrain.local",
     jwt_max_lifetime_seconds: 31_536_000,
@@ -48,6 +55,17 @@ test.each([
   ["OWNER_DATABASE_URL", { OWNER_DATABASE_URL: "localhost" }],
   ["JWT_SECRET_KEY", { JWT_SECRET_KEY: "short" }],
   ["JWT_SECRET_KEY", { DATABASE_URL: "postgres://a@b/c" }],
+  ["JWT_PREVIOUS_SECRET_KEYS", { JWT_PREVIOUS_SECRET_KEYS: "short" }],
+  ["JWT_PREVIOUS_SECRET_KEYS", { JWT_PREVIOUS_SECRET_KEYS: `${"s".repeat(32)},${"s".repeat(32)}` }],
+  ["JWT_PREVIOUS_SECRET_KEYS", { JWT_SECRET_KEY: "s".repeat(32), JWT_PREVIOUS_SECRET_KEYS: "s".repeat(32) }],
+  ["JWT_PUBLIC_KEYS", { JWT_PUBLIC_KEYS: "{" }],
+  ["JWT_PUBLIC_KEYS", { JWT_PUBLIC_KEYS: "no/such/file" }],
+  ["CORS_ALLOWED_ORIGINS", { CORS_ALLOWED_ORIGINS: "*" }],
+  ["CORS_ALLOWED_ORIGINS", { CORS_ALLOWED_ORIGINS: "brain.example.com" }],
+  ["TRUSTED_PROXIES", { TRUSTED_PROXIES: "10.0.0.0/33" }],
+  ["TRUSTED_PROXIES", { TRUSTED_PROXIES: "proxy.example.com" }],
+  ["RATE_LIMIT_RPM", { RATE_LIMIT_RPM: "0" }],
+  ["RATE_LIMIT_BURST", { RATE_LIMIT_BURST: "none" }],
   ["JWT_MAX_LIFETIME_SECONDS", { JWT_MAX_LIFETIME_SECONDS: "0" }],
   ["LOG_LEVEL", { LOG_LEVEL: "loud" }],
 ])("a bad %s is named, and not repeated: %j", (name, env: Record<string, string>) => {
