@@ -178,7 +178,7 @@ function fault({ faults }: StormReport, text: string) {
 
 /** Half of the callers in each org, each with a twin in the other; every fourth of an org is without the shared space. */
 async function populate(owner: postgres.Sql, callerFor: Database["callerFor"], count: number) {
-  const identify = tokenVerifier(SETTINGS);
+  const identify = await tokenVerifier(SETTINGS);
   const org_ids = new Map<string, string>();
   for (const org of ORGS) {
     const [made] = await owner<{ id: string }[]>`select app.org_key(${org}) as id`;
