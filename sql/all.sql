@@ -4,6 +4,7 @@
 --!include context.sql
 --!include tenants.sql
 --!include memories.sql
+--!include audit.sql
 --!include idempotency.sql
 --!include mcp_sessions.sql
 --!include search.sql

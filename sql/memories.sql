@@ -12,9 +12,9 @@ create policy within_spaces on brain.memories to brain_app
 revoke all on brain.memories from public, brain_app;
 grant select,
   insert (id, space_id, app_id, app, content, category, artifact_type, artifact_ref, entities, thread, evidence, tags,
-          code_refs, source, metadata),
+          code_refs, source, metadata, supersedes),
   update (space_id, content, category, artifact_type, artifact_ref, entities, thread, evidence, tags, code_refs,
-          source, metadata, state)
+          source, metadata, supersedes, state)
   on brain.memories to brain_app;
 
 create or replace function app.tg_memories__touch() returns trigger
@@ -32,6 +32,35 @@ begin
 end
 $$;
 revoke all on function app.tg_memories__touch() from public, brain_app;
+
+-- A memory replaces an older one that its writer can see: whoever writes it, the row is looked for under the policy,
+-- which a foreign key would not ask. Older, so that no two replace each other and both would be hidden.
+-- Raises BRN03 where there is none, BRN04 where it is not older.
+create or replace function app.tg_memories__supersede() returns trigger
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  older brain.memories;
+begin
+  select * into older from brain.memories
+  where org_id = new.org_id and id = new.supersedes and state <> 'deleted';
+  if not found then
+    raise exception 'nothing there to supersede' using errcode = 'BRN03';
+  end if;
+  if (older.created_at, older.id) >= (new.created_at, new.id) then
+    raise exception 'what is superseded must be older' using errcode = 'BRN04';
+  end if;
+  return new;
+end
+$$;
+revoke all on function app.tg_memories__supersede() from public, brain_app;
+
+create or replace trigger _400_supersede_insert before insert on brain.memories
+  for each row when (new.supersedes is not null) execute function app.tg_memories__supersede();
+create or replace trigger _400_supersede_update before update on brain.memories
+  for each row when (new.supersedes is not null and new.supersedes is distinct from old.supersedes)
+  execute function app.tg_memories__supersede();
 
 create or replace trigger _500_touch before update on brain.memories
   for each row execute function app.tg_memories__touch();

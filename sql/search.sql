@@ -12,7 +12,8 @@
 -- over more would tell about neighbours. Words rank and any of them suffices; phrases and exclusions bind.
 -- Divided by the best a memory could reach, so that scores lie in 0..1.
 create or replace function app.search_lexical(
-  words text, phrases text[], excluded text[], states text[], categories text[], access_entities text[], max_hits int
+  words text, phrases text[], excluded text[], states text[], categories text[], access_entities text[],
+  include_superseded boolean, max_hits int
 ) returns table (id uuid, score real)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -24,7 +25,8 @@ declare
   b constant float8 := 0.75;
   max_words constant int := 64;
   caller_org constant uuid := app.current_org_id();
-  visible int[] := app.current_spaces();
+  every_visible constant int[] := app.current_spaces();
+  visible int[] := every_visible;
   lexemes constant text[] := (tsvector_to_array(to_tsvector('english', words)))[1:max_words];
   any_of tsquery;
   all_of tsquery;
@@ -43,7 +45,7 @@ begin
   end if;
 
   -- Quoted by hand: a stem may hold what tsquery reads as an operator, and parsing it again could split it.
-  select string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery into any_of
+  select string_agg('''' || replace(replace(lexeme, E'\\', E'\\\\'), '''', '''''') || '''', ' | ')::tsquery into any_of
   from unnest(lexemes) as lexeme;
   select string_agg('(' || query || ')', ' & ')::tsquery into all_of
   from (select phraseto_tsquery('english', phrase)::text as query from unnest(phrases) as phrase) as bound
@@ -61,7 +63,12 @@ begin
     select memories.id, content_length, lexeme, cardinality(positions) as frequency,
            (categories is null or category = any (categories))
              and (all_of is null or terms @@ all_of)
-             and (none_of is null or not terms @@ none_of) as fits
+             and (none_of is null or not terms @@ none_of)
+             -- Only by one the caller sees: a hidden one would tell of itself.
+             and (include_superseded or not exists (
+               select from brain.memories as newer
+               where newer.org_id = caller_org and newer.space_id = any (every_visible)
+                 and newer.supersedes is not null and newer.supersedes = memories.id and newer.state = 'active')) as fits
     from brain.memories
     cross join unnest(terms) as term (lexeme, positions, weights)
     where org_id = caller_org and space_id = any (visible) and state = any (states)
@@ -82,7 +89,7 @@ begin
   limit max_hits;
 end
 $$;
-comment on function app.search_lexical(text, text[], text[], text[], text[], text[], int) is
+comment on function app.search_lexical(text, text[], text[], text[], text[], text[], boolean, int) is
   'Ids and scores of the caller''s memories that match, best first.';
-revoke all on function app.search_lexical(text, text[], text[], text[], text[], text[], int) from public, brain_app;
-grant execute on function app.search_lexical(text, text[], text[], text[], text[], text[], int) to brain_app;
+revoke all on function app.search_lexical(text, text[], text[], text[], text[], text[], boolean, int) from public, brain_app;
+grant execute on function app.search_lexical(text, text[], text[], text[], text[], text[], boolean, int) to brain_app;

@@ -24,7 +24,9 @@ $$;
 -- The first statement of every transaction of a caller. It only reads, so that it works in a read only one.
 -- Definer: it looks up the user, the denylist and the spaces before there is a context that would show them.
 -- Answers false, and sets nothing, for a user not seen before; raises BRN01 for a revoked token.
-create or replace function app.enter(token_org text, token_sub text, token_jti text, grants text[]) returns boolean
+create or replace function app.enter(
+  token_org text, token_sub text, token_jti text, grants text[], app_name text default '', request_id text default ''
+) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -34,6 +36,10 @@ declare
 begin
   if app.current_user_id() is not null then
     raise exception 'app.enter() runs once in a transaction';
+  end if;
+  -- A token without a name could not be revoked.
+  if coalesce(token_jti, '') = '' then
+    raise exception 'app.enter() needs the jti of a token';
   end if;
 
   if exists (select from brain.revoked_tokens where org_id = caller_org and jti = token_jti) then
@@ -51,6 +57,8 @@ begin
   perform set_config('app.current_org_id', caller_org::text, true),
           set_config('app.current_user_id', caller_id::text, true),
           set_config('app.current_sub', token_sub, true),
+          set_config('app.current_app', app_name, true),
+          set_config('app.current_request_id', request_id, true),
           set_config('app.current_spaces', (
             select coalesce(array_agg(id), '{}')::text
             from brain.spaces
@@ -65,7 +73,7 @@ begin
   return true;
 end
 $$;
-comment on function app.enter(text, text, text, text[]) is 'Sets the caller of this transaction. Called by the service only.';
+comment on function app.enter(text, text, text, text[], text, text) is 'Sets the caller of this transaction. Called by the service only.';
 
 -- What a first sight writes: the org, the user, its app and own space, and a space about to be written to at first.
 -- Definer: nothing of this may be written by the service itself. Raises BRN02 for a space the grants do not open.
@@ -101,6 +109,27 @@ $$;
 comment on function app.provision(text, text, text[], text[], text) is
   'Makes the org, user, app and spaces of a caller. Called by the service only.';
 
+-- Puts a token of the caller's org on the denylist: it is refused from the next transaction on. Again is fine.
+-- Definer: the denylist is not the service's to read or write.
+create or replace function app.revoke_token(token_jti text, token_expires_at timestamptz) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller_org constant uuid := app.current_org_id();
+begin
+  if caller_org is null then
+    raise exception 'app.revoke_token() needs a caller';
+  end if;
+  insert into brain.revoked_tokens (org_id, jti, expires_at) values (caller_org, token_jti, token_expires_at)
+  on conflict do nothing;
+  if found then
+    insert into brain.audit_events (org_id, action, targets) values (caller_org, 'token.revoked', array[token_jti]);
+  end if;
+end
+$$;
+comment on function app.revoke_token(text, timestamptz) is 'Refuses a token of the caller''s org from now on.';
+
 alter table brain.orgs enable row level security;
 drop policy if exists own_org on brain.orgs;
 create policy own_org on brain.orgs for select to brain_app
@@ -130,6 +159,9 @@ create policy own_apps on brain.apps for select to brain_app
 revoke all on brain.orgs, brain.users, brain.spaces, brain.revoked_tokens, brain.apps from public, brain_app;
 grant select on brain.orgs, brain.users, brain.spaces, brain.apps to brain_app;
 
-revoke all on function app.org_key(text), app.held_grants(text, text[]), app.limit_time(), app.enter(text, text, text, text[]), app.provision(text, text, text[], text[], text)
+revoke all on function app.org_key(text), app.held_grants(text, text[]), app.limit_time(),
+  app.enter(text, text, text, text[], text, text), app.provision(text, text, text[], text[], text),
+  app.revoke_token(text, timestamptz)
   from public, brain_app;
-grant execute on function app.enter(text, text, text, text[]), app.provision(text, text, text[], text[], text) to brain_app;
+grant execute on function app.enter(text, text, text, text[], text, text), app.provision(text, text, text[], text[], text),
+  app.revoke_token(text, timestamptz) to brain_app;

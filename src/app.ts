@@ -1,4 +1,5 @@
 import { type AnyElysia, Elysia } from "elysia";
+import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { Database } from "./db.ts";
@@ -43,6 +44,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(memoryRoutes)
     .use(searchRoutes)
     .use(tokenRoutes)
+    .use(auditRoutes)
     .use(mcpRoutes(transport))
     .use(legacy.routes);
 

@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import type { Identity } from "./auth/tokens.ts";
-import { connectionLost, Problem, unavailable } from "./problem.ts";
+import { connectionLost, Problem, type ProblemCode, unavailable } from "./problem.ts";
 
 /** A transaction that a caller opened: what it can see and write is decided by the policies in sql/. */
 export type Tx = postgres.TransactionSql<{ timestamptz: string }>;
@@ -13,6 +13,8 @@ export interface Caller extends Identity {
   readonly has_entered: boolean;
   /** The same caller, through another app. */
   through(app: string): Caller;
+  /** Records in the org's audit that this caller was refused something. Throws what the database throws. */
+  denied(what: string, code: ProblemCode): Promise<void>;
   /** Runs the work in a read only transaction. */
   read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
@@ -24,7 +26,10 @@ export interface Caller extends Identity {
 
 /** The database as the service sees it: through callers, and a few questions that have none. */
 export interface Database {
-  callerFor(identity: Identity, app: string): Caller;
+  /** The request id is what the audit names the request by. */
+  callerFor(identity: Identity, app: string, request_id: string): Caller;
+  /** Chains audit events that are not chained yet, at most so many; gives how many. Any number of processes may. */
+  sealAudit(max_events: number): Promise<number>;
   /** File name of the newest migration the database has; null while it has none. */
   schemaState(): Promise<string | null>;
   /** What is wrong with the role this connection got, as sentences; none: it may serve. And the database's encoding. */
@@ -91,14 +96,14 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
     }
   };
 
-  const callerFor = (identity: Identity, app: string): Caller => {
+  const callerFor = (identity: Identity, app: string, request_id: string): Caller => {
     const { org, sub, jti, grants } = identity;
     let has_entered = false;
 
     const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
       begin(mode, async (tx) => {
         const [{ entered } = { entered: false }] = await tx<{ entered: boolean }[]>`
-            select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}) as entered`;
+            select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered`;
         if (!entered) throw new NotProvisioned();
         has_entered = true;
         return work(tx);
@@ -127,7 +132,11 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
       get has_entered() {
         return has_entered;
       },
-      through: (other) => callerFor(identity, other),
+      through: (other) => callerFor(identity, other, request_id),
+      denied: (what, code) =>
+        begin("", async (tx) => {
+          await tx`select app.audit_denied(${org}, ${sub}, ${app}, ${request_id}, ${what}, ${code})`;
+        }),
       read: (work) => provisioned("read only", work),
       write: (work) => provisioned("", work),
     };
@@ -145,6 +154,12 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
         },
         HEALTH_SECONDS,
       ),
+
+    sealAudit: (max_events) =>
+      begin("", async (tx) => {
+        const [row] = await tx<{ sealed: number }[]>`select app.seal_audit(${max_events}) as sealed`;
+        return row?.sealed ?? 0;
+      }),
 
     facts: () =>
       begin("read only", async (tx) => {

@@ -1,4 +1,5 @@
 import { createApp } from "./app.ts";
+import { startSealer } from "./audit/sealer.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
 import type { Log } from "./log.ts";
@@ -36,6 +37,7 @@ export async function startService(
 
     const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log);
     const server = listen(config, app.fetch);
+    const sealer = startSealer(database, log);
     app.server = server; // so that a stream can lift Bun's time limit from itself
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;
     return {
@@ -47,6 +49,7 @@ export async function startService(
         await app.drainStreams(DRAIN_SECONDS);
         while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(10);
         await Promise.all([closed, server.stop(true)]);
+        await sealer.stop();
         await database.close();
       },
     };

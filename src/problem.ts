@@ -88,6 +88,15 @@ export class Problem extends Error {
 
 export type ProblemBody = ReturnType<Problem["toBody"]>;
 
+/** Refusals that go into the org's audit: of what a verified token asked for and may not have. */
+export const AUDITED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
+  "TOKEN_REVOKED",
+  "INSUFFICIENT_SCOPE",
+  "FORBIDDEN_ACCESS_ENTITY",
+  "APP_PAUSED",
+  "SESSION_BINDING_INVALID",
+]);
+
 /** Absent, deleted or not the caller's to see: nobody can tell which. */
 export const notFound = (what: string) => new Problem("NOT_FOUND", `There is no such ${what}.`);
 
@@ -138,6 +147,8 @@ const CONSTRAINTS: Record<string, FieldError> = {
 /** SQLSTATEs our own functions in `sql/` raise. */
 const TOKEN_REVOKED = "BRN01";
 const SPACE_NOT_GRANTED = "BRN02";
+const NOTHING_TO_SUPERSEDE = "BRN03";
+const SUPERSEDED_NOT_OLDER = "BRN04";
 
 /** Turns anything thrown into a Problem. The only place that knows SQLSTATEs and the framework's error classes. */
 export function problemFrom(error: unknown): Problem {
@@ -193,6 +204,10 @@ function fromDatabase(error: postgres.PostgresError): Problem {
   const { code, constraint_name } = error;
   if (code === TOKEN_REVOKED) return new Problem("TOKEN_REVOKED", "This token has been revoked.", { cause: error });
   if (code === SPACE_NOT_GRANTED) return spaceNotGranted();
+  if (code === NOTHING_TO_SUPERSEDE)
+    return new Problem("NOT_FOUND", "There is no such memory to supersede.", { cause: error });
+  if (code === SUPERSEDED_NOT_OLDER)
+    return invalidInput([{ at: "supersedes", message: "must be an older memory" }], error);
   if (code === "23514" && constraint_name && CONSTRAINTS[constraint_name])
     return invalidInput([CONSTRAINTS[constraint_name]], error);
   if (code === "23505") return new Problem("CONFLICT", "That already exists.", { cause: error });

@@ -15,9 +15,14 @@ export async function revokeToken(owner_url: string, { org, jti, expires_at }: R
   const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
   try {
     await sql`
-      insert into brain.revoked_tokens (org_id, jti, expires_at)
-      values (app.org_key(${org}), ${jti}, ${expires_at}::text::timestamptz)
-      on conflict do nothing`;
+      with added as (
+        insert into brain.revoked_tokens (org_id, jti, expires_at)
+        values (app.org_key(${org}), ${jti}, ${expires_at}::text::timestamptz)
+        on conflict do nothing
+        returning org_id, jti
+      )
+      insert into brain.audit_events (org_id, action, targets)
+      select org_id, 'token.revoked', array[jti] from added`;
   } finally {
     await sql.end();
   }

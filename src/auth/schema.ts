@@ -11,4 +11,11 @@ export const WhoAmI = t.Object(
   },
   closed,
 );
+/** Without a jti: the token that is sent. */
+export const RevokeRequest = t.Object(
+  { jti: t.Optional(t.String({ minLength: 1, maxLength: 256, description: "Another token of one's org." })) },
+  closed,
+);
+export type RevokeRequest = Static<typeof RevokeRequest>;
+
 export type WhoAmI = Static<typeof WhoAmI>;

@@ -47,6 +47,8 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "DELETE /api/v1/memories/:id": ["memories:delete"],
   "POST /api/v1/search": ["memories:read"],
   "GET /api/v1/tokens/me": [],
+  "POST /api/v1/tokens/revoke": [], // another's needs admin:write (auth/service.ts)
+  "GET /api/v1/audit": ["admin:read"],
   "POST /mcp": [],
   "GET /mcp/:client/sse/:user": [],
   "POST /mcp/messages": [],

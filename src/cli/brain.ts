@@ -9,6 +9,7 @@ import { addMigrate } from "./migrate.ts";
 import { addServe } from "./serve.ts";
 import { addToken } from "./token.ts";
 import { addUp } from "./up.ts";
+import { addVerify } from "./verify.ts";
 
 const program = new Command("brain")
   .description("Long-term memory for teams of developers and their coding assistants.")
@@ -22,7 +23,7 @@ const program = new Command("brain")
       .join(", ")}.`,
   );
 
-for (const add of [addUp, addServe, addToken, addMigrate, addEnv, addDb]) add(program);
+for (const add of [addUp, addServe, addToken, addMigrate, addVerify, addEnv, addDb]) add(program);
 
 try {
   await program.parseAsync();

@@ -1,6 +1,7 @@
 import { Elysia, NotFoundError } from "elysia";
+import type { Caller } from "../db.ts";
 import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
-import { malformed, notFound, Problem, problemFrom } from "../problem.ts";
+import { AUDITED, malformed, notFound, Problem, type ProblemCode, problemFrom } from "../problem.ts";
 import type { OriginRules } from "./origins.ts";
 import { callerOf } from "./signed_in.ts";
 
@@ -10,6 +11,8 @@ interface Known {
   route?: string;
   /** Headers its answer carries, whatever it turns out to be. */
   headers?: Record<string, string>;
+  /** What it was refused with. */
+  problem?: Problem;
 }
 
 const requests = new WeakMap<Request, Known>();
@@ -62,6 +65,8 @@ export function answers(log: Log, origins: OriginRules, allowed: (path: string) 
         if (!response.headers.has(name)) response.headers.set(name, value);
       if (!response.headers.has("cache-control")) response.headers.set("cache-control", "no-store");
       const caller = callerOf(request);
+      if (caller && known.problem)
+        await auditDenied(caller, `${request.method} ${known.route ?? "unknown"}`, known.problem.code, known.id, log);
       log("info", "request", {
         request_id: known.id,
         method: request.method,
@@ -85,6 +90,14 @@ export function answers(log: Log, origins: OriginRules, allowed: (path: string) 
         log,
       );
     });
+}
+
+/** Puts a refusal into the org's audit, if it is of those. Where that fails the refusal stands and the log has it. */
+export async function auditDenied(caller: Caller, what: string, code: ProblemCode, request_id: string, log: Log) {
+  if (!AUDITED.has(code)) return;
+  await caller.denied(what, code).catch((error: unknown) => {
+    log("error", "a refusal is not in the audit", { request_id, what, code, cause: problemFrom(error).code });
+  });
 }
 
 type Handle = (request: Request) => Response | Promise<Response>;
@@ -112,6 +125,8 @@ async function answered(handle: Handle, request: Request, log: Log): Promise<Res
 function problemResponse(request: Request, error: unknown, log: Log): Response {
   const problem = problemFrom(error);
   const request_id = requestId(request);
+  const known = requests.get(request);
+  if (known) known.problem = problem;
   logProblem(log, problem, request_id);
   const realm = /^[^/]*\/\/[^/]*\/mcp/.test(request.url) ? "mcp" : "api";
   return Response.json(problem.toBody(request_id), {

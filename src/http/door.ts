@@ -5,7 +5,7 @@ import type { Database } from "../db.ts";
 import { checkJson } from "../json.ts";
 import { invalidInput, missingAuth } from "../problem.ts";
 import { parse } from "../schema.ts";
-import { noteHeaders, noteRoute } from "./answers.ts";
+import { noteHeaders, noteRoute, requestId } from "./answers.ts";
 import { clientAddress, type TrustedProxies } from "./client_address.ts";
 import { checkQuery, readJson } from "./json_body.ts";
 import { type Allowance, type LimitSettings, limitHeaders, networkOf, RateLimit, rateLimited } from "./limits.ts";
@@ -49,7 +49,8 @@ export async function door(
         throw error;
       });
       limit(request, users.take(JSON.stringify([identity.org, identity.sub])));
-      signIn(request, database.callerFor(identity, appOf(path, request.headers.get("user-agent"))));
+      const app = appOf(path, request.headers.get("user-agent"));
+      signIn(request, database.callerFor(identity, app, requestId(request)));
     })
     .onParse({ as: "global" }, async ({ request, route }) => {
       checkScope(request, route);

@@ -8,6 +8,7 @@ import {
 } from "@modelcontextprotocol/sdk/types.js";
 import { holds, requireScopes } from "../auth/scopes.ts";
 import type { Caller } from "../db.ts";
+import { auditDenied } from "../http/answers.ts";
 import { checkJson } from "../json.ts";
 import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { notFound, type Problem, problemFrom } from "../problem.ts";
@@ -96,6 +97,7 @@ async function callTool(context: CallContext, tool: Tool, log: Log): Promise<Cal
   } catch (error) {
     const problem = problemFrom(error);
     if (problem.status === 401) context.refusal = problem;
+    else await auditDenied(caller, `tools/call ${tool.name}`, problem.code, request_id, log);
     logProblem(log, problem, request_id);
     done(problem.code);
     // No structuredContent: clients hold it against the output schema, even in an error (SDK 1.32.2).

@@ -18,6 +18,8 @@ export interface Filter {
   to_date: string | null;
   /** Each must be there; with a value other than null, with that value as text. */
   tags: { key: string; value: string | null }[];
+  /** Whether a search finds what an active memory replaces; null is no. Lists always show it. */
+  include_superseded: true | null;
 }
 
 /** Nothing but what is active. */
@@ -34,6 +36,7 @@ export const ANY: Filter = {
   from_date: null,
   to_date: null,
   tags: [],
+  include_superseded: null,
 };
 
 const MAX_TAGS = 16;
@@ -46,16 +49,6 @@ const LAST_MOMENT = 253_402_300_799_999;
 /** The filter a list's query asks for, and its `tag` parameters, all of them. Throws INVALID_INPUT for what its schema cannot say. */
 export function filterFrom(query: ListQuery, tags: string[] = []): Filter {
   const errors: FieldError[] = [];
-  const instant = (at: "from_date" | "to_date") => {
-    const text = query[at];
-    if (text === undefined) return null;
-    // Seconds since 1970, as the earlier system took them; 0 is a date.
-    if (/^\d{1,12}$/.test(text) && Number(text) * 1000 <= LAST_MOMENT)
-      return new Date(Number(text) * 1000).toISOString();
-    if (RFC_3339.test(text) && isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text))) return text; // with its microseconds
-    errors.push({ at, message: "must be RFC 3339 or whole seconds since 1970" });
-    return null;
-  };
   const words = (at: "categories" | "states", known: readonly string[]) => {
     const given = query[at]?.split(",");
     if (given?.some((word) => !known.includes(word)))
@@ -83,12 +76,23 @@ export function filterFrom(query: ListQuery, tags: string[] = []): Filter {
     artifact_ref: query.artifact_ref ?? null,
     entity: query.entity ?? null,
     source: query.source ?? null,
-    from_date: instant("from_date"),
-    to_date: instant("to_date"),
+    from_date: instantFrom(query.from_date, "from_date", errors),
+    to_date: instantFrom(query.to_date, "to_date", errors),
     tags: tags.map(tagFrom),
+    include_superseded: query.include_superseded === "true" || null,
   };
   if (errors.length > 0) throw invalidInput(errors);
   return filter;
+}
+
+/** A moment of a query as RFC 3339; null where none is given or, with an error put to the others, none is readable. */
+export function instantFrom(text: string | undefined, at: string, errors: FieldError[]): string | null {
+  if (text === undefined) return null;
+  // Seconds since 1970, as the earlier system took them; 0 is a date.
+  if (/^\d{1,12}$/.test(text) && Number(text) * 1000 <= LAST_MOMENT) return new Date(Number(text) * 1000).toISOString();
+  if (RFC_3339.test(text) && isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text))) return text; // with its microseconds
+  errors.push({ at, message: "must be RFC 3339 or whole seconds since 1970" });
+  return null;
 }
 
 /** Date.parse takes the 31st of February for a day in March, and PostgreSQL has no year 0. */

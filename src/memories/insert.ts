@@ -22,16 +22,17 @@ export async function insertIn(tx: Tx, caller: Caller, rows: NewRow[]): Promise<
       select new.*, spaces.id as space_id, apps.id as app_id
       from json_to_recordset(${JSON.stringify(given)}::text::json) as new (
              place int, id uuid, access_entity text, content text, category text, artifact_type text, artifact_ref text,
-             entities text[], thread text, evidence text[], tags jsonb, code_refs jsonb, source text, metadata json)
+             entities text[], thread text, evidence text[], tags jsonb, code_refs jsonb, source text, metadata json,
+             supersedes uuid)
       join brain.spaces using (access_entity)
       join brain.apps on apps.name = ${caller.app} and is_active
     ),
     added as (
       insert into brain.memories (id, space_id, app_id, app, content, category, artifact_type, artifact_ref,
-                                  entities, thread, evidence, tags, code_refs, source, metadata)
+                                  entities, thread, evidence, tags, code_refs, source, metadata, supersedes)
       select id, space_id, app_id, ${caller.app}, content, coalesce(category, 'note'), artifact_type, artifact_ref,
              coalesce(entities, '{}'), thread, coalesce(evidence, '{}'), coalesce(tags, '{}'),
-             coalesce(code_refs, '[]'), coalesce(source, 'user'), coalesce(metadata, '{}')
+             coalesce(code_refs, '[]'), coalesce(source, 'user'), coalesce(metadata, '{}'), supersedes
       from placed
       order by space_id, app.content_key(content), place -- one order for all, or two batches would wait for each other
       on conflict (org_id, space_id, content_key) where state = 'active' do nothing

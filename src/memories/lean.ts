@@ -22,6 +22,8 @@ export const LeanMemory = t.Object({
   code_refs: t.Optional(t.Array(t.Object({}))),
   source: t.Optional(t.String()),
   metadata: t.Optional(t.Object({})),
+  supersedes: t.Optional(t.String()),
+  superseded_by: t.Optional(t.String()),
 });
 export type LeanMemory = Static<typeof LeanMemory>;
 

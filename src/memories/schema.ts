@@ -67,6 +67,7 @@ const CodeRef = t.Object(
 );
 const CodeRefs = t.Array(CodeRef, { maxItems: 32, description: "Places in code." });
 const Source = oneOf(["user", "inference", "import"], { description: "Default user." });
+const Supersedes = t.String({ format: "uuid", description: "Id of an older memory that this one replaces." });
 const Metadata = t.Object({}, { additionalProperties: true, description: "Any other JSON object, up to 16384 bytes." });
 
 /** The fields of a memory that a caller writes, by the names every door uses. */
@@ -84,6 +85,7 @@ export const fields = {
   code_refs: CodeRefs,
   source: Source,
   metadata: Metadata,
+  supersedes: Supersedes,
 };
 
 export const NewMemory = t.Object(
@@ -101,6 +103,7 @@ export const NewMemory = t.Object(
     code_refs: t.Optional(fields.code_refs),
     source: t.Optional(fields.source),
     metadata: t.Optional(fields.metadata),
+    supersedes: t.Optional(fields.supersedes),
   },
   closed,
 );
@@ -125,6 +128,7 @@ export const MemoryChanges = t.Object(
     code_refs: t.Optional(nullable(fields.code_refs)),
     source: t.Optional(fields.source),
     metadata: t.Optional(nullable(fields.metadata)),
+    supersedes: t.Optional(nullable(fields.supersedes)),
   },
   { ...closed, minProperties: 1 },
 );
@@ -140,6 +144,7 @@ export const CLEARABLE = [
   "tags",
   "code_refs",
   "metadata",
+  "supersedes",
 ] as const;
 
 const memoryFields = {
@@ -157,6 +162,8 @@ const memoryFields = {
   code_refs: CodeRefs,
   source: Source,
   metadata: Metadata,
+  supersedes: nullable(t.String({ format: "uuid", description: "The older memory it replaces." })),
+  superseded_by: nullable(t.String({ format: "uuid", description: "The newest memory that replaces it." })),
   state: oneOf(STATES),
   revision: t.Number(),
   owner: t.String({ description: "The sub of the user who wrote it." }),
@@ -216,6 +223,9 @@ export const ListQuery = t.Object(
     from_date: t.Optional(Moment),
     to_date: t.Optional(Moment),
     search_query: t.Optional(SearchText),
+    include_superseded: t.Optional(
+      oneOf(["true", "false"], { description: "With search_query: replaced ones too. Lists show them anyway." }),
+    ),
     sort_column: t.Optional(
       oneOf(["created_at", "updated_at", "content", "app_name", "category"], { description: "Default created_at." }),
     ),

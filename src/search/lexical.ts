@@ -26,11 +26,12 @@ export function parseQuery(query: string): ParsedQuery {
 export function lexicalHits(
   tx: Tx,
   query: string,
-  { states, categories, access_entities }: Filter,
+  { states, categories, access_entities, include_superseded }: Filter,
   limit: number | null,
 ) {
   const { words, phrases, excluded } = parseQuery(query);
   return tx`
     select id, score
-    from app.search_lexical(${words}, ${phrases}, ${excluded}, ${states}, ${categories}, ${access_entities}, ${limit})`;
+    from app.search_lexical(${words}, ${phrases}, ${excluded}, ${states}, ${categories}, ${access_entities},
+                            ${include_superseded ?? false}, ${limit})`;
 }

@@ -13,6 +13,7 @@ export const Filter = t.Object(
     access_entity: t.Optional(
       t.Union([SpaceName, t.Array(SpaceName, { minItems: 1, maxItems: 32 })], { description: "Only in these spaces." }),
     ),
+    include_superseded: t.Optional(t.Boolean({ description: "Those that a newer one replaces too. Default false." })),
   },
   closed,
 );

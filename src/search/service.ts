@@ -20,6 +20,7 @@ export function searchMemories(
     states: listed(filter.state) ?? ANY.states,
     categories: listed(filter.category),
     access_entities: listed(filter.access_entity),
+    include_superseded: filter.include_superseded || null,
   };
   return caller.read(async (tx) => {
     const { found, total } = await findIn(tx, query, wanted, { offset: 0, limit, count_to: MAX_COUNT });
@@ -42,8 +43,15 @@ export async function findIn(
   { offset, limit, count_to }: { offset: number; limit: number; count_to: number },
 ): Promise<{ found: Found[]; total: number }> {
   // Hits come from a definer function that sees as the policies do; the rows are read again under the policies.
-  // The function knows the state, the category and the space. What else is asked is asked of every hit, before the cut.
-  const { states: _states, categories: _categories, access_entities: _spaces, tags, ...others } = filter;
+  // The function knows the state, the category, the space and what is replaced. What else is asked is asked of every hit, before the cut.
+  const {
+    states: _states,
+    categories: _categories,
+    access_entities: _spaces,
+    include_superseded: _,
+    tags,
+    ...others
+  } = filter;
   const is_known_there = tags.length === 0 && Object.values(others).every((value) => value === null);
   const hits = tx`
     select memories.id, score

@@ -89,8 +89,8 @@ describe("the lint catches", () => {
     ],
     [
       "an unpinned definer function",
-      "alter function app.enter(text, text, text, text[]) reset search_path",
-      "app.enter(text,text,text,text[]): a definer function whose search_path is not pinned",
+      "alter function app.enter(text, text, text, text[], text, text) reset search_path",
+      "app.enter(text,text,text,text[],text,text): a definer function whose search_path is not pinned",
     ],
     [
       "a new definer function",
@@ -151,6 +151,7 @@ test("what the service may do, as a whole", async () => {
   expect(granted.map(({ line }) => line)).toMatchInlineSnapshot(`
     [
       "apps select",
+      "audit_denied",
       "content_key",
       "current_org_id",
       "current_spaces",
@@ -166,13 +167,16 @@ test("what the service may do, as a whole", async () => {
       "mcp_sessions insert: id client",
       "mcp_sessions select",
       "mcp_sessions update: touched_at",
-      "memories insert: id space_id app_id app content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata",
+      "memories insert: id space_id app_id app content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata supersedes",
       "memories select",
-      "memories update: space_id content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata state",
+      "memories update: space_id content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata state supersedes",
       "memory_revisions select",
       "orgs select",
       "provision",
+      "read_audit",
+      "revoke_token",
       "schema_state",
+      "seal_audit",
       "search_lexical",
       "spaces select",
       "users select",

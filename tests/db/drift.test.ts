@@ -42,7 +42,7 @@ test.each([
   "create or replace function app.current_sub() returns text language sql stable as $$ select 'ada' $$",
   "alter policy within_spaces on brain.memories using (true)",
   "grant update (owner) on brain.memories to brain_app",
-  "revoke execute on function app.enter(text, text, text, text[]) from brain_app",
+  "revoke execute on function app.enter(text, text, text, text[], text, text) from brain_app",
   "alter table brain.memories disable row level security",
   "drop trigger _500_touch on brain.memories",
 ])("a difference would be seen: %s", async (statement) => {

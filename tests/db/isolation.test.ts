@@ -28,6 +28,7 @@ beforeAll(async () => {
   await world.owner`
     insert into brain.mcp_sessions (org_id, user_id, id, client) select org_id, id, md5(id::text), 'cursor' from brain.users`;
   await world.owner`insert into brain.revoked_tokens (org_id, jti, expires_at) select org_id, 'jti', now() from brain.orgs`;
+  await world.database.sealAudit(1000);
   service = postgres(world.urls.service_url, { max: 1, onnotice: () => {} });
   const found = await world.owner<{ name: string }[]>`
     select relname as name from pg_class where relnamespace = 'brain'::regnamespace and relkind in ('r', 'p') order by 1`;
@@ -69,6 +70,8 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   orgs: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   users: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   spaces: { ada: 2, ben: 2, cyd: 1, eve: 2, otherAda: 2 },
+  audit_chains: { ada: REFUSED, ben: REFUSED, cyd: REFUSED, eve: REFUSED, otherAda: REFUSED },
+  audit_events: { ada: REFUSED, ben: REFUSED, cyd: REFUSED, eve: REFUSED, otherAda: REFUSED },
   apps: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   memories: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   memory_revisions: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
@@ -236,14 +239,17 @@ describe("the context", () => {
   test("works in a read only transaction, and search writes nothing", async () => {
     const found = await service.begin("read only", async (tx) => {
       await tx`select app.enter('acme', 'ada', 'x', '{user:ada,project:acme/web}')`;
-      return tx`select id from app.search_lexical('private', '{}', '{}', '{active}', null, null, 10)`;
+      return tx`select id from app.search_lexical('private', '{}', '{}', '{active}', null, null, false, 10)`;
     });
     expect(found).toHaveLength(1);
   });
 
   test("search without a context finds nothing", async () => {
     expect(
-      await as(null, (tx) => tx`select id from app.search_lexical('private', '{}', '{}', '{active}', null, null, 10)`),
+      await as(
+        null,
+        (tx) => tx`select id from app.search_lexical('private', '{}', '{}', '{active}', null, null, false, 10)`,
+      ),
     ).toHaveLength(0);
   });
 
@@ -264,7 +270,7 @@ describe("the context", () => {
       grants: ["user:ada"],
       expires_at: 0,
     };
-    const caller = world.database.callerFor(identity, "rest");
+    const caller = world.database.callerFor(identity, "rest", "");
     const write = caller.read((tx) => tx`update brain.memories set content = 'x'`);
     expect(await codeOf(write)).toBe("25006");
   });

@@ -57,7 +57,7 @@ test.each([
 ])("%s reads no more than the caller's own rows", async (_what, query) => {
   const rows = await rowsRead(async (database) => {
     // Often enough for the driver's prepared statement to get its generic plan.
-    for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest"), query);
+    for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest", ""), query);
   });
   expect(rows / 8).toBeLessThanOrEqual(FEW * 4);
 });

@@ -41,6 +41,8 @@ describe("storing", () => {
       updated_at: body.created_at,
       archived_at: null,
       deleted_at: null,
+      supersedes: null,
+      superseded_by: null,
     });
     expect(Object.keys(body.metadata)).toEqual(["z", "a"]); // verbatim, the order of keys too
     expect(await world.api(ada).get(`/memories/${body.id}`)).toMatchObject({ status: 200, body });

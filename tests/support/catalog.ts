@@ -50,7 +50,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
       when tables.name = 'orgs' then ${OWN_ORG}
       when tables.name = 'users' then format(${OWN}::text, 'id')
       when tables.name in ('idempotency_keys', 'mcp_sessions') then format(${OWN}::text, 'user_id')
-      when tables.name = 'revoked_tokens' then ${NOBODY}
+      when tables.name in ('revoked_tokens', 'audit_events', 'audit_chains') then ${NOBODY}
       else format(${OWN}::text, 'owner_id')
     end
     union all
@@ -88,8 +88,11 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     union all
     select name || ': a definer function nobody has looked at' from functions
     where prosecdef and name not in (
-      'app.enter(text,text,text,text[])', 'app.provision(text,text,text[],text[],text)', 'app.schema_state()',
-      'app.search_lexical(text,text[],text[],text[],text[],text[],integer)', 'app.tg_memories__keep_revision()'
+      'app.enter(text,text,text,text[],text,text)', 'app.provision(text,text,text[],text[],text)', 'app.schema_state()',
+      'app.search_lexical(text,text[],text[],text[],text[],text[],boolean,integer)', 'app.tg_memories__keep_revision()',
+      'app.revoke_token(text,timestamp with time zone)', 'app.tg_memories__audit()',
+      'app.audit_denied(text,text,text,text,text,text)', 'app.seal_audit(integer)',
+      'app.read_audit(text,text[],text,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,integer)'
     )
     union all
     select relname || ': granted, and outside the schemas brain and app'

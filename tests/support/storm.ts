@@ -190,7 +190,7 @@ async function populate(owner: postgres.Sql, callerFor: Database["callerFor"], c
       const number = index >> 1;
       const person = { org, sub: `u${number}`, grants: number % 4 === 0 ? [] : [SHARED] };
       const authorization = `Bearer ${await tokenFor(person)}`;
-      const caller = callerFor(await identify(authorization), "rest");
+      const caller = callerFor(await identify(authorization), "rest", "");
       return { ...person, org_id: org_ids.get(org) ?? "", authorization, caller, seed: "", own: [] };
     }),
   );
