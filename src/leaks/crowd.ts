@@ -1,0 +1,31 @@
+import { twinsFor } from "./aims.ts";
+import type { Planted } from "./plant.ts";
+import { callsOf, type Probes, pairsOf } from "./walk.ts";
+import type { Ask, World } from "./world.ts";
+
+/** What only reads, by all callers at the same time, over the pool's few connections. Every answer is scanned. */
+export async function crowd(
+  world: World,
+  planted: readonly Planted[],
+  probes: Probes,
+  rounds: number,
+): Promise<string> {
+  const calls = callsOf(probes).filter(({ reads }) => reads);
+  const asks: { caller: Planted["person"]; probe: string; asked: Ask }[] = [];
+  for (const { caller, victims } of pairsOf(planted, true))
+    for (const victim of victims) {
+      const { aim } = await twinsFor(world, caller, victim, victim.session_id);
+      for (const { probe, asks: asksOf } of calls)
+        for (const asked of asksOf(aim)) asks.push({ caller, probe: `${probe} in a crowd`, asked });
+    }
+  for (let round = 0; round < rounds; round++)
+    await Promise.all(shuffled(asks).map(({ caller, probe, asked }) => world.ask(caller, asked, { probe })));
+  return `${asks.length} requests at once, ${rounds} times`;
+}
+
+/** So that no caller's requests stay together. */
+const shuffled = <T>(items: readonly T[]): T[] =>
+  items
+    .map((item) => ({ item, place: Math.random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item);

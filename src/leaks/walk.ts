@@ -1,0 +1,166 @@
+import { type Twins, twinsFor } from "./aims.ts";
+import { NOBODY, nameOf, type Person } from "./cast.ts";
+import type { Planted } from "./plant.ts";
+import { type Aim, type RouteProbe, type ToolProbe, toolCall } from "./probes.ts";
+import { openStream, type Stream } from "./streams.ts";
+import type { Answer, Ask, World } from "./world.ts";
+
+/** What there is to call, and by which probes. */
+export interface Probes {
+  readonly routes: Readonly<Record<string, RouteProbe>>;
+  readonly tools: Readonly<Record<string, ToolProbe>>;
+}
+
+/** A probe and a way to call it. */
+interface Call {
+  readonly probe: string;
+  readonly reads: boolean;
+  asks(aim: Aim): readonly Ask[];
+}
+
+/** Every probe over the doors that answer at once. */
+export const callsOf = ({ routes, tools }: Probes): Call[] => [
+  ...Object.entries(routes).map(([probe, { reads, asks }]) => ({ probe, reads, asks })),
+  ...Object.entries(tools).map(([name, { reads, asks }]) => ({
+    probe: `tool ${name}`,
+    reads,
+    asks: (aim: Aim) => asks(aim).map((args) => overMcp(name, args)),
+  })),
+];
+
+/** A call of a tool over POST /mcp. */
+export const overMcp = (name: string, args: object): Ask => ({
+  method: "POST",
+  path: "/mcp",
+  body: toolCall(name, args),
+});
+
+/** What is registered must have a probe, and what has a probe must be registered. */
+export function checkProbes({ registered, notes }: World, tools: readonly string[], probes: Probes) {
+  compare("route", registered, Object.keys(probes.routes));
+  compare("tool", tools, Object.keys(probes.tools));
+
+  function compare(what: string, there: readonly string[], probed: readonly string[]) {
+    for (const name of there)
+      if (!probed.includes(name)) notes.find(`The ${what} ${name} has no probe in src/leaks/probes.ts.`, "probes");
+    for (const name of probed)
+      if (!there.includes(name)) notes.find(`The probe ${name} is for no ${what} there is.`, "probes");
+  }
+}
+
+/** Pairs of a caller and a victim: each with everybody else, or with a colleague and a stranger. */
+export function pairsOf(planted: readonly Planted[], is_short: boolean): { caller: Person; victims: Planted[] }[] {
+  return planted.map(({ person: caller }) => {
+    const others = planted.filter(({ person }) => person !== caller);
+    if (!is_short) return { caller, victims: others };
+    const colleague = others.find(({ person }) => person.org === caller.org);
+    const twin = others.find(({ person }) => person.org !== caller.org && person.sub === caller.sub);
+    return { caller, victims: [colleague, twin].filter((victim) => victim !== undefined) };
+  });
+}
+
+/** Everybody asks everything of everybody else, and the same of what is not there. */
+export async function walk(
+  world: World,
+  planted: readonly Planted[],
+  probes: Probes,
+  is_short: boolean,
+): Promise<string> {
+  const calls = callsOf(probes);
+  for (const { probe, asks } of calls.filter(({ probe }) => probes.routes[probe]?.needs === "public"))
+    for (const asked of asks({} as Aim)) await world.ask(NOBODY, asked, { probe }); // public ones aim at nothing
+  const streams = new Map<Person, Stream>();
+  for (const { person } of planted) streams.set(person, await openStream(world, person));
+  const pairs = pairsOf(planted, is_short);
+  await Promise.all(
+    pairs.map(async ({ caller, victims }) => {
+      for (const victim of victims) {
+        const twins = await twinsFor(world, caller, victim, streams.get(victim.person)?.session_id ?? "");
+        for (const call of calls) await callTwice(world, caller, call, twins);
+      }
+    }),
+  );
+  await Promise.all([...streams.values()].map((stream) => stream.close()));
+  return `${calls.length} probes, ${pairs.flatMap(({ victims }) => victims).length} pairs of caller and victim`;
+}
+
+async function callTwice(world: World, caller: Person, { probe, reads, asks }: Call, { aim, ghost }: Twins) {
+  const ghosts = asks(ghost);
+  for (const [index, asked] of asks(aim).entries()) {
+    const other = ghosts[index];
+    if (!other) throw new Error(`the probe ${probe} asks less of what is not there`);
+    const options = { probe, may_store: !reads };
+    const answers = [await world.ask(caller, asked, options), await world.ask(caller, other, options)] as const;
+    compareTwins(world, caller, probe, answers, { aim, ghost });
+  }
+}
+
+/** The same tools over the legacy door: a message to one's own stream, its answer on the stream. */
+export async function walkStreams(world: World, planted: readonly Planted[], { tools }: Probes): Promise<string> {
+  const pairs = pairsOf(planted, true);
+  await Promise.all(
+    pairs.map(async ({ caller, victims }) => {
+      const stream = await openStream(world, caller);
+      for (const victim of victims) {
+        const twins = await twinsFor(world, caller, victim, crypto.randomUUID().replaceAll("-", ""));
+        for (const [name, { asks }] of Object.entries(tools)) {
+          const probe = `tool ${name} over the legacy door`;
+          const ghosts = asks(twins.ghost);
+          for (const [index, args] of asks(twins.aim).entries()) {
+            const answer = await stream.call(toolCall(name, args), probe);
+            const other = await stream.call(toolCall(name, ghosts[index] ?? {}), probe);
+            compareTwins(world, caller, probe, [answer, other], twins);
+          }
+        }
+      }
+      await stream.close();
+    }),
+  );
+  return `${Object.keys(tools).length} tools, ${pairs.flatMap(({ victims }) => victims).length} pairs of caller and victim`;
+}
+
+function compareTwins(
+  world: World,
+  caller: Person,
+  probe: string,
+  answers: readonly [Answer, Answer],
+  { aim, ghost }: Twins,
+) {
+  const [one, other] = [steady(answers[0], aim), steady(answers[1], ghost)];
+  for (const part of ["status", "headers", "body"] as const)
+    if (one[part] !== other[part])
+      world.notes.find(
+        `${probe} as ${nameOf(caller)}: the ${part} for what another has differs from that for what nobody has.`,
+        "twins",
+      );
+}
+
+/** Headers that differ from request to request by nature. */
+const PASSING = /^(x-request-id|date|x-ratelimit-.*|retry-after)$/;
+
+/** An answer without what differs from request to request, and with what was aimed at named by its kind. */
+export function steady({ status, headers, text }: Answer, aim: Partial<Aim> = {}) {
+  return {
+    status: String(status),
+    headers: named(
+      headers
+        .filter(([name]) => !PASSING.test(name))
+        .map((header) => header.join(": "))
+        .sort()
+        .join("\n"),
+      aim,
+    ),
+    body: named(text, aim),
+  };
+}
+
+function named(text: string, aim: Partial<Aim>): string {
+  let result = text;
+  for (const [kind, value] of Object.entries(aim))
+    if (typeof value === "string" && value !== "") result = result.replaceAll(value, `<${kind}>`);
+  return result
+    .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/gi, "<uuid>")
+    .replace(/[\da-f]{32}/gi, "<hex>")
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
+    .replace(/(\\?"took_ms\\?":)[\d.]+/g, "$1<ms>");
+}
