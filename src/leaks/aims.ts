@@ -13,7 +13,8 @@ export interface Twins {
 /** Ids and names that stand for nothing there is. */
 export function ghostAim(ids = 1): Aim {
   const made = Array.from({ length: ids }, () => crypto.randomUUID() as string);
-  const word = () => randomWord(16);
+  // Shaped like a canary, so that searches take it for the same kind of word.
+  const word = () => `gh7s${randomWord()}`;
   return {
     ids: made,
     id: made[0] ?? "",
@@ -32,12 +33,26 @@ export function ghostAim(ids = 1): Aim {
   };
 }
 
+export type TwinsFor = ReturnType<typeof openTwins>;
+
 /**
- * An aim and its ghost. What the caller may open is not among them: of a victim with the caller's own name or space,
- * both name what nobody has. `session_id` is a session of the victim's that is open.
+ * Gives an aim and its ghost for a caller and a victim, always the same two: what the caller stores of the one it stores
+ * of the other, as often and in the same order. What the caller may open is not among them: of a victim with the
+ * caller's own name or space, both name what nobody has. `session_id` is a session of the victim's.
  */
-export async function twinsFor(world: World, caller: Person, victim: Planted, session_id: string): Promise<Twins> {
-  const { person, bait, entity, thread, tag, artifact_ref, jti } = victim;
+export function openTwins(world: World) {
+  const made = new Map<string, Promise<Twins>>();
+  return async (caller: Person, victim: Planted, session_id = victim.session_id): Promise<Twins> => {
+    const key = JSON.stringify([caller, victim.person]);
+    const known = made.get(key) ?? makeTwins(world, caller, victim);
+    made.set(key, known);
+    const { aim, ghost } = await known;
+    return { aim: { ...aim, session_id }, ghost };
+  };
+}
+
+async function makeTwins(world: World, caller: Person, victim: Planted): Promise<Twins> {
+  const { person, bait, entity, thread, tag, artifact_ref, jti, session_id } = victim;
   const ids = idsHiddenFrom(caller, victim);
   const ghost = ghostAim(ids.length);
   const spaces = person.spaces.filter((space) => !mayOpen(caller, space));

@@ -1,4 +1,4 @@
-import { twinsFor } from "./aims.ts";
+import type { TwinsFor } from "./aims.ts";
 import type { Planted } from "./plant.ts";
 import { callsOf, type Probes, pairsOf } from "./walk.ts";
 import type { Ask, World } from "./world.ts";
@@ -7,6 +7,7 @@ import type { Ask, World } from "./world.ts";
 export async function crowd(
   world: World,
   planted: readonly Planted[],
+  twinsFor: TwinsFor,
   probes: Probes,
   rounds: number,
 ): Promise<string> {
@@ -14,7 +15,7 @@ export async function crowd(
   const asks: { caller: Planted["person"]; probe: string; asked: Ask }[] = [];
   for (const { caller, victims } of pairsOf(planted, true))
     for (const victim of victims) {
-      const { aim } = await twinsFor(world, caller, victim, victim.session_id);
+      const { aim } = await twinsFor(caller, victim);
       for (const { probe, asks: asksOf } of calls)
         for (const asked of asksOf(aim)) asks.push({ caller, probe: `${probe} in a crowd`, asked });
     }

@@ -9,6 +9,7 @@ import {
   fingerprints,
   memoryIds,
 } from "./afterwards.ts";
+import { openTwins } from "./aims.ts";
 import type { Depth } from "./cast.ts";
 import { compareCounts } from "./counts.ts";
 import { checkCoverage, collectIds } from "./coverage.ts";
@@ -79,6 +80,7 @@ async function plantAll(world: World, notes: Notes): Promise<Ground> {
 }
 
 function workOf(world: World, { people, before, ids }: Ground, probes: Probes, depth: Depth) {
+  const twinsFor = openTwins(world);
   const is_short = depth === "short";
   return {
     canaries: async () => "",
@@ -88,13 +90,13 @@ function workOf(world: World, { people, before, ids }: Ground, probes: Probes, d
         TOOLS.map(({ name }) => name),
         probes,
       );
-      return walk(world, people, probes, is_short);
+      return walk(world, people, twinsFor, probes, is_short);
     },
     twins: async () => "the answers of the probes, each beside one to what nobody has",
-    streams: () => walkStreams(world, people, probes),
+    streams: () => walkStreams(world, people, twinsFor, probes),
     counts: () => compareCounts(world, people, probes, ROWS[depth]),
     scopes: () => tryScopes(world, probes),
-    crowd: () => crowd(world, people, probes, is_short ? 1 : 3),
+    crowd: () => crowd(world, people, twinsFor, probes, is_short ? 1 : 3),
     fingerprints: () => compareFingerprints(world, before, ids),
     controls: () => checkControls(world, people),
     context: () => checkContext(world),

@@ -5,7 +5,7 @@ import type { Answer, World } from "./world.ts";
 export interface Stream {
   readonly session_id: string;
   /** Posts a message, and gives the answer that comes on the stream; the refusal itself where it was not taken. */
-  call(message: { readonly id: string }, probe: string): Promise<Answer>;
+  call(message: { readonly id: string }, options: { probe: string; may_store: boolean }): Promise<Answer>;
   /** Ends it, and scans what came beside the answers. */
   close(): Promise<void>;
 }
@@ -37,13 +37,13 @@ export async function openStream(world: World, caller: Person): Promise<Stream> 
   const path = /^data: (.*)$/m.exec(await next())?.[1] ?? "";
   return {
     session_id: path.split("=")[1] ?? "",
-    async call(message, probe) {
+    async call(message, options) {
       const asked = { method: "POST", path, body: message };
-      const { status, headers, text } = await world.ask(caller, asked, { probe, may_store: true });
+      const { status, headers, text } = await world.ask(caller, asked, options);
       if (status !== 202) return { status, headers, text };
       const event = await next();
       world.notes.count(event.length);
-      world.scan(caller, asked, { headers: [], text: event }, `${probe} on the stream`);
+      world.scan(caller, asked, { headers: [], text: event }, `${options.probe} on the stream`);
       return { status, headers, text: event };
     },
     async close() {

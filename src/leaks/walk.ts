@@ -1,4 +1,4 @@
-import { type Twins, twinsFor } from "./aims.ts";
+import type { Twins, TwinsFor } from "./aims.ts";
 import { NOBODY, nameOf, type Person } from "./cast.ts";
 import type { Planted } from "./plant.ts";
 import { type Aim, type RouteProbe, type ToolProbe, toolCall } from "./probes.ts";
@@ -63,6 +63,7 @@ export function pairsOf(planted: readonly Planted[], is_short: boolean): { calle
 export async function walk(
   world: World,
   planted: readonly Planted[],
+  twinsFor: TwinsFor,
   probes: Probes,
   is_short: boolean,
 ): Promise<string> {
@@ -75,7 +76,7 @@ export async function walk(
   await Promise.all(
     pairs.map(async ({ caller, victims }) => {
       for (const victim of victims) {
-        const twins = await twinsFor(world, caller, victim, streams.get(victim.person)?.session_id ?? "");
+        const twins = await twinsFor(caller, victim, streams.get(victim.person)?.session_id ?? "");
         for (const call of calls) await callTwice(world, caller, call, twins);
       }
     }),
@@ -96,19 +97,24 @@ async function callTwice(world: World, caller: Person, { probe, reads, asks }: C
 }
 
 /** The same tools over the legacy door: a message to one's own stream, its answer on the stream. */
-export async function walkStreams(world: World, planted: readonly Planted[], { tools }: Probes): Promise<string> {
+export async function walkStreams(
+  world: World,
+  planted: readonly Planted[],
+  twinsFor: TwinsFor,
+  { tools }: Probes,
+): Promise<string> {
   const pairs = pairsOf(planted, true);
   await Promise.all(
     pairs.map(async ({ caller, victims }) => {
       const stream = await openStream(world, caller);
       for (const victim of victims) {
-        const twins = await twinsFor(world, caller, victim, crypto.randomUUID().replaceAll("-", ""));
-        for (const [name, { asks }] of Object.entries(tools)) {
+        const twins = await twinsFor(caller, victim);
+        for (const [name, { reads, asks }] of Object.entries(tools)) {
           const probe = `tool ${name} over the legacy door`;
           const ghosts = asks(twins.ghost);
           for (const [index, args] of asks(twins.aim).entries()) {
-            const answer = await stream.call(toolCall(name, args), probe);
-            const other = await stream.call(toolCall(name, ghosts[index] ?? {}), probe);
+            const answer = await stream.call(toolCall(name, args), { probe, may_store: !reads });
+            const other = await stream.call(toolCall(name, ghosts[index] ?? {}), { probe, may_store: !reads });
             compareTwins(world, caller, probe, [answer, other], twins);
           }
         }
@@ -126,7 +132,9 @@ function compareTwins(
   answers: readonly [Answer, Answer],
   { aim, ghost }: Twins,
 ) {
-  const [one, other] = [steady(answers[0], aim), steady(answers[1], ghost)];
+  // The same names in both, the longest first: a short one may be a part of another, or of any word.
+  const names = [...namesIn(aim), ...namesIn(ghost)].sort(([, a], [, b]) => b.length - a.length);
+  const [one, other] = [steady(answers[0], names), steady(answers[1], names)];
   for (const part of ["status", "headers", "body"] as const)
     if (one[part] !== other[part])
       world.notes.find(
@@ -139,28 +147,23 @@ function compareTwins(
 const PASSING = /^(x-request-id|date|x-ratelimit-.*|retry-after)$/;
 
 /** An answer without what differs from request to request, and with what was aimed at named by its kind. */
-export function steady({ status, headers, text }: Answer, aim: Partial<Aim> = {}) {
-  return {
-    status: String(status),
-    headers: named(
-      headers
-        .filter(([name]) => !PASSING.test(name))
-        .map((header) => header.join(": "))
-        .sort()
-        .join("\n"),
-      aim,
-    ),
-    body: named(text, aim),
-  };
+export function steady({ status, headers, text }: Answer, names: readonly Name[] = []) {
+  const lasting = headers.filter(([name]) => !PASSING.test(name)).map((header) => header.join(": "));
+  return { status: String(status), headers: named(lasting.sort().join("\n"), names), body: named(text, names) };
 }
 
-function named(text: string, aim: Partial<Aim>): string {
-  let result = text;
-  for (const [kind, value] of Object.entries(aim))
-    if (typeof value === "string" && value !== "") result = result.replaceAll(value, `<${kind}>`);
-  return result
-    .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/gi, "<uuid>")
-    .replace(/[\da-f]{32}/gi, "<hex>")
-    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
-    .replace(/(\\?"took_ms\\?":)[\d.]+/g, "$1<ms>");
-}
+type Name = readonly [kind: string, value: string];
+
+const namesIn = (aim: Aim): Name[] =>
+  Object.entries(aim).filter((entry): entry is [string, string] => typeof entry[1] === "string" && entry[1] !== "");
+
+/** Ids first: a short name may be a part of one. */
+const named = (text: string, names: readonly Name[]): string =>
+  names.reduce(
+    (result, [kind, value]) => result.replaceAll(value, `<${kind}>`),
+    text
+      .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/gi, "<uuid>")
+      .replace(/[\da-f]{32}/gi, "<hex>")
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
+      .replace(/(\\?"took_ms\\?":)[\d.]+/g, "$1<ms>"),
+  );
