@@ -10,6 +10,8 @@ export interface Twins {
   readonly ghost: Aim;
 }
 
+const MOST_IDS = 3;
+
 /** Ids and names that stand for nothing there is. */
 export function ghostAim(ids = 1): Aim {
   const made = Array.from({ length: ids }, () => crypto.randomUUID() as string);
@@ -53,7 +55,7 @@ export function openTwins(world: World) {
 
 async function makeTwins(world: World, caller: Person, victim: Planted): Promise<Twins> {
   const { person, bait, entity, thread, tag, artifact_ref, jti, session_id } = victim;
-  const ids = idsHiddenFrom(caller, victim);
+  const ids = idsHiddenFrom(caller, victim).slice(0, world.depth === "short" ? MOST_IDS : undefined);
   const ghost = ghostAim(ids.length);
   const spaces = person.spaces.filter((space) => !mayOpen(caller, space));
   const [app] = await world.owner<{ id: string }[]>`select id from brain.apps where name = ${victim.app}`;
@@ -80,7 +82,7 @@ async function makeTwins(world: World, caller: Person, victim: Planted): Promise
 function idsHiddenFrom(caller: Person, { person, memories, bait }: Planted): string[] {
   const hidden = memories.filter(({ space }) => person.org !== caller.org || !mayOpen(caller, space));
   const by_fate = new Map<string, PlantedMemory>(hidden.map((memory) => [memory.fate, memory]));
-  return [bait.id, ...[...by_fate.values()].map(({ id }) => id)];
+  return [bait.id, ...[...by_fate.values()].reverse().map(({ id }) => id)];
 }
 
 async function ownMemory(world: World, caller: Person): Promise<string> {

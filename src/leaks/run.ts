@@ -27,6 +27,8 @@ export interface LeakCheckOptions {
   readonly phases?: readonly Phase[];
   readonly probes?: Probes;
   readonly tamper?: Tamper;
+  /** Runs when all is planted and before anybody attacks: tests break the wall there. */
+  readonly planted?: () => Promise<unknown>;
   /** Ends it, with what `throwIfAborted` throws. */
   readonly signal?: AbortSignal;
   /** Hears of each phase as it ends. */
@@ -40,15 +42,16 @@ const ROWS: Record<Depth, number> = { short: 200, full: 1000 };
  * database must be migrated and empty, and is left full. Throws what PostgreSQL throws where it cannot be reached.
  */
 export async function checkLeaks(urls: Urls, options: LeakCheckOptions = {}): Promise<Report> {
-  const { depth = "full", phases = PHASES, tamper, signal, told = () => {} } = options;
+  const { depth = "full", phases = PHASES, tamper, planted, signal, told = () => {} } = options;
   const { probes = { routes: ROUTE_PROBES, tools: TOOL_PROBES } } = options;
   const notes = openNotes(told);
   const world = await openWorld(urls, notes, depth, tamper, signal);
   try {
-    const planted = await plantAll(world, notes);
-    const work = workOf(world, planted, probes, depth);
+    const ground = await plantAll(world, notes);
+    await planted?.();
+    const work = workOf(world, ground, probes, depth);
     for (const phase of PHASES)
-      if (isAsked(phase, phases) && phase !== "canaries" && (planted.people.length > 0 || phase === "catalog"))
+      if (isAsked(phase, phases) && phase !== "canaries" && (ground.people.length > 0 || phase === "catalog"))
         await notes.run(phase, work[phase]);
     return onlyOf(notes.report(), [...phases, "canaries"]);
   } finally {

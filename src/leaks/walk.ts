@@ -107,7 +107,7 @@ export async function walkStreams(
   await Promise.all(
     pairs.map(async ({ caller, victims }) => {
       const stream = await openStream(world, caller);
-      for (const victim of victims) {
+      for (const victim of victims.slice(0, 1)) {
         const twins = await twinsFor(caller, victim);
         for (const [name, { reads, asks }] of Object.entries(tools)) {
           const probe = `tool ${name} over the legacy door`;
@@ -122,7 +122,7 @@ export async function walkStreams(
       await stream.close();
     }),
   );
-  return `${Object.keys(tools).length} tools, ${pairs.flatMap(({ victims }) => victims).length} pairs of caller and victim`;
+  return `${Object.keys(tools).length} tools, ${pairs.length} pairs of caller and victim`;
 }
 
 function compareTwins(

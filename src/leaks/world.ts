@@ -123,6 +123,7 @@ export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?:
   return {
     haystack,
     people,
+    depth,
     notes,
     /** Sees every row of every org. */
     owner,

@@ -9,13 +9,12 @@ import { freshDatabase } from "../support/server.ts";
 /** A run is thousands of requests. */
 const PATIENCE = 120_000;
 
-/** Runs the short form on a copy that somebody has broken before; gives what it found, and what it looked at. */
+/** Runs the short form on a database that is broken when all is planted; gives what it found, and what it looked at. */
 async function checkAfter(breakIt: (owner: postgres.Sql) => Promise<unknown>, options: LeakCheckOptions = {}) {
   const database = await freshDatabase();
   const owner = postgres(database.owner_url, { max: 1, onnotice: () => {} });
   try {
-    await breakIt(owner);
-    return await checkLeaks(database, { depth: "short", ...options });
+    return await checkLeaks(database, { depth: "short", planted: () => breakIt(owner), ...options });
   } finally {
     await owner.end();
     await database.drop();
@@ -48,18 +47,35 @@ async function rewrite(owner: postgres.Sql, name: string, part: string, by: stri
 const WITHIN = "org_id = caller_org and space_id = any (visible) and state = any (states)";
 const STATISTICS = `from brain.memories\n  where ${WITHIN};`;
 
+/** Enough to get at what others have, and quicker than all of them. */
+const SOME = {
+  routes: Object.fromEntries(
+    Object.entries(ROUTE_PROBES).filter(([route]) => /^\w+ \/api\/v1\/(memories(\/:id)?|search)$/.test(route)),
+  ),
+  tools: {},
+};
+
 /** Ways to break the wall in the database, each with the phase that must notice while the lint is off. */
 const PLANTS: [string, Phase, (owner: postgres.Sql) => Promise<unknown>][] = [
   [
     "a policy dropped, the table open",
-    "probes",
+    "twins",
     (owner) =>
-      owner.unsafe(`drop policy within_spaces on brain.memory_revisions;
-        alter table brain.memory_revisions disable row level security`),
+      owner.unsafe(
+        "drop policy within_spaces on brain.memories; alter table brain.memories disable row level security",
+      ),
+  ],
+  [
+    "a policy dropped, the table open",
+    "fingerprints",
+    (owner) =>
+      owner.unsafe(
+        "drop policy within_spaces on brain.memories; alter table brain.memories disable row level security",
+      ),
   ],
   [
     "a policy dropped, the table shut",
-    "canaries",
+    "controls",
     (owner) => owner.unsafe("drop policy within_spaces on brain.memories"),
   ],
   [
@@ -81,11 +97,11 @@ const PLANTS: [string, Phase, (owner: postgres.Sql) => Promise<unknown>][] = [
   ],
   [
     "a view that sees as its owner, in place of a table",
-    "counts",
+    "twins",
     (owner) =>
-      owner.unsafe(`alter table brain.memory_revisions rename to kept_revisions;
-        create view brain.memory_revisions as select * from brain.kept_revisions;
-        grant select on brain.memory_revisions to brain_app`),
+      owner.unsafe(`alter table brain.memories rename to kept_memories;
+        create view brain.memories as select * from brain.kept_memories;
+        grant select, insert, update on brain.memories to brain_app`),
   ],
   ["an immutable context function", "probes", (owner) => owner.unsafe("alter function app.current_spaces() immutable")],
   [
@@ -96,19 +112,17 @@ const PLANTS: [string, Phase, (owner: postgres.Sql) => Promise<unknown>][] = [
   [
     "a context that stays on the connection",
     "context",
-    async (owner) => {
-      await rewrite(owner, "app.enter", "caller_org::text, true)", "caller_org::text, false)");
-      await rewrite(owner, "app.enter", "visible, true)", "visible, false)").catch(() => {});
-    },
+    (owner) => rewrite(owner, "app.enter", "caller_org::text, true)", "caller_org::text, false)"),
   ],
 ];
 
 test.each(PLANTS)(
   "%s: found by the phase %s",
   async (_what, phase, breakIt) => {
-    const phases: Phase[] = phase === "canaries" ? [] : [phase];
-    const { findings } = await checkAfter(breakIt, { phases });
-    expect(findings.map((finding) => finding.phase)).toContain(phase);
+    const phases: Phase[] = phase === "fingerprints" ? ["probes", phase] : [phase];
+    const { findings } = await checkAfter(breakIt, { phases, probes: SOME });
+    const real = findings.filter(({ said }) => !said.includes("has no probe"));
+    expect(real.map((finding) => finding.phase)).toContain(phase);
   },
   PATIENCE,
 );
@@ -181,15 +195,21 @@ test(
 test(
   "a route or a tool without a probe is found, and a probe for nothing",
   async () => {
-    const { "POST /api/v1/search": _route, ...routes } = ROUTE_PROBES;
-    const { whoami, ...tools } = TOOL_PROBES;
-    const probes = { routes, tools: { ...tools, ...(whoami && { burn: whoami }) } };
+    const { "GET /docs": page = ROUTE_PROBES["GET /openapi.json"], ...others } = ROUTE_PROBES;
+    if (!page) throw new Error("no probe to move");
+    const silent = Object.entries(others).map(([route, probe]) => [route, { ...probe, asks: () => [] }]);
+    const probes = { routes: { ...Object.fromEntries(silent), "GET /burn": page }, tools: {} };
     const { findings } = await checkAfter(nothing, { phases: ["probes"], probes });
-    expect(findings.map(({ said }) => said).sort()).toEqual([
-      "The probe burn is for no tool there is.",
-      "The route POST /api/v1/search has no probe in src/leaks/probes.ts.",
-      "The tool whoami has no probe in src/leaks/probes.ts.",
+    const said = findings.map((finding) => finding.said).sort();
+    expect(said.slice(0, 2)).toEqual([
+      "The probe GET /burn is for no route there is.",
+      "The route GET /docs has no probe in src/leaks/probes.ts.",
     ]);
+    expect(said.slice(2)).toEqual(
+      Object.keys(TOOL_PROBES)
+        .map((name) => `The tool ${name} has no probe in src/leaks/probes.ts.`)
+        .sort(),
+    );
   },
   PATIENCE,
 );
