@@ -93,6 +93,17 @@ function parted(name: string): [kind: string, path: string] {
   return [name.slice(0, cut), name.slice(cut + 1)];
 }
 
+/** Whether some space is opened by grants of both, in use or not. */
+export const opensOneSpace = (some: readonly string[], others: readonly string[]) =>
+  some.some((grant) => others.some((other) => opens(grant, other) || opens(other, grant) || meet(grant, other)));
+
+/** `project:a` and `org:a` both open `team:a/b`, though neither opens the other. */
+function meet(grant: string, other: string): boolean {
+  const [[kind, path], [other_kind, other_path]] = [parted(grant), parted(other)];
+  const are_wide = [kind, other_kind].every((one) => one === "project" || one === "org");
+  return are_wide && (`${path}/`.startsWith(`${other_path}/`) || `${other_path}/`.startsWith(`${path}/`));
+}
+
 /** Whether a person is one of the viewers. */
 export const mayView = (person: Person, viewers: readonly Viewer[]) =>
   viewers.some(

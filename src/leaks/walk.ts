@@ -125,22 +125,20 @@ export async function walkStreams(
   return `${Object.keys(tools).length} tools, ${pairs.length} pairs of caller and victim`;
 }
 
-function compareTwins(
-  world: World,
-  caller: Person,
-  probe: string,
-  answers: readonly [Answer, Answer],
-  { aim, ghost }: Twins,
-) {
+function compareTwins(world: World, caller: Person, probe: string, answers: readonly [Answer, Answer], twins: Twins) {
+  for (const part of twinsDiffer(answers, twins))
+    world.notes.find(
+      `${probe} as ${nameOf(caller)}: the ${part} for what another has differs from that for what nobody has.`,
+      "twins",
+    );
+}
+
+/** In which parts the answers to an aim and to its ghost differ by more than what differs from request to request. */
+export function twinsDiffer(answers: readonly [Answer, Answer], { aim, ghost }: Twins) {
   // The same names in both, the longest first: a short one may be a part of another, or of any word.
   const names = [...namesIn(aim), ...namesIn(ghost)].sort(([, a], [, b]) => b.length - a.length);
   const [one, other] = [steady(answers[0], names), steady(answers[1], names)];
-  for (const part of ["status", "headers", "body"] as const)
-    if (one[part] !== other[part])
-      world.notes.find(
-        `${probe} as ${nameOf(caller)}: the ${part} for what another has differs from that for what nobody has.`,
-        "twins",
-      );
+  return (["status", "headers", "body"] as const).filter((part) => one[part] !== other[part]);
 }
 
 /** Headers that differ from request to request by nature. */

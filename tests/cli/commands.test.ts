@@ -4,10 +4,13 @@ import { temporaryFolder } from "../support/folder.ts";
 import { brain } from "../support/processes.ts";
 
 describe("help", () => {
-  test.each(["up", "serve", "token", "migrate", "env", "db"])("%s --help tells what it does", async (command) => {
-    const { code, out } = await brain([command, "--help"]);
-    expect({ code, told: out.includes(`Usage: brain ${command}`) }).toEqual({ code: 0, told: true });
-  });
+  test.each(["up", "serve", "token", "migrate", "leak-check", "env", "db"])(
+    "%s --help tells what it does",
+    async (command) => {
+      const { code, out } = await brain([command, "--help"]);
+      expect({ code, told: out.includes(`Usage: brain ${command}`) }).toEqual({ code: 0, told: true });
+    },
+  );
 
   test("the list of commands tells the exit codes", async () => {
     const { code, out } = await brain(["--help"]);
@@ -20,6 +23,7 @@ describe("help", () => {
     [["token"]],
     [["token", "--user", "a", "--org", "b", "--scopes", "memories:burn"]],
     [["db", "burn"]],
+    [["leak-check", "--only", "burn"]],
   ])("%j is told what is wrong, with code 2", async (args) => {
     const { code, err } = await brain(args);
     expect({ code, said: err.length > 0 }).toEqual({ code: 2, said: true });
