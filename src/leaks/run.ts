@@ -47,15 +47,26 @@ export async function checkLeaks(urls: Urls, options: LeakCheckOptions = {}): Pr
   const notes = openNotes(told);
   const world = await openWorld(urls, notes, depth, tamper, signal);
   try {
-    const ground = await plantAll(world, notes);
+    const ground = await plantAll(world, notes, signal);
     await planted?.();
     const work = workOf(world, ground, probes, depth);
     for (const phase of PHASES)
       if (isAsked(phase, phases) && phase !== "canaries" && (ground.people.length > 0 || phase === "catalog"))
-        await notes.run(phase, work[phase]);
+        await notes.run(phase, () => toItsEnd(work[phase], notes, signal));
     return onlyOf(notes.report(), [...phases, "canaries"]);
   } finally {
     await world.close();
+  }
+}
+
+/** What stops halfway has not found that nothing leaks. Throws only what the signal is aborted with. */
+async function toItsEnd(work: () => Promise<string>, notes: Notes, signal: AbortSignal | undefined): Promise<string> {
+  try {
+    return await work();
+  } catch (error) {
+    signal?.throwIfAborted();
+    notes.find(`It did not get to its end: ${messageOf(error)}.`);
+    return "not all";
   }
 }
 
@@ -67,12 +78,13 @@ interface Ground {
 }
 
 /** Where planting fails the wall is broken in a way that shows at once, and there is nothing to attack. */
-async function plantAll(world: World, notes: Notes): Promise<Ground> {
+async function plantAll(world: World, notes: Notes, signal: AbortSignal | undefined): Promise<Ground> {
   let people: Planted[] = [];
   await notes.run("canaries", async () => {
     try {
       people = await plant(world);
     } catch (error) {
+      signal?.throwIfAborted();
       notes.find(`The canaries could not be planted: ${messageOf(error)}.`);
       return "nothing";
     }

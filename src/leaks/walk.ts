@@ -1,4 +1,4 @@
-import type { Twins, TwinsFor } from "./aims.ts";
+import { ghostAim, type Twins, type TwinsFor } from "./aims.ts";
 import { NOBODY, nameOf, type Person } from "./cast.ts";
 import type { Planted } from "./plant.ts";
 import { type Aim, type RouteProbe, type ToolProbe, toolCall } from "./probes.ts";
@@ -67,9 +67,13 @@ export async function walk(
   probes: Probes,
   is_short: boolean,
 ): Promise<string> {
+  const is_public = ({ probe }: Call) => probes.routes[probe]?.needs === "public";
   const calls = callsOf(probes);
-  for (const { probe, asks } of calls.filter(({ probe }) => probes.routes[probe]?.needs === "public"))
-    for (const asked of asks({} as Aim)) await world.ask(NOBODY, asked, { probe }); // public ones aim at nothing
+  // What is public aims at nothing, and is asked once by each, and by somebody without a token.
+  for (const { probe, asks } of calls.filter(is_public))
+    for (const caller of [NOBODY, ...world.people])
+      for (const asked of asks(ghostAim())) await world.ask(caller, asked, { probe });
+  const aimed = calls.filter((call) => !is_public(call));
   const streams = new Map<Person, Stream>();
   for (const { person } of planted) streams.set(person, await openStream(world, person));
   const pairs = pairsOf(planted, is_short);
@@ -77,7 +81,7 @@ export async function walk(
     pairs.map(async ({ caller, victims }) => {
       for (const victim of victims) {
         const twins = await twinsFor(caller, victim, streams.get(victim.person)?.session_id ?? "");
-        for (const call of calls) await callTwice(world, caller, call, twins);
+        for (const call of aimed) await callTwice(world, caller, call, twins);
       }
     }),
   );

@@ -97,7 +97,9 @@ describe("against a deployment", () => {
       fetch: async (request) => {
         const { pathname, search } = new URL(request.url);
         if (pathname.endsWith(item.id)) return Response.json(item);
-        return fetch(new Request(service.url + pathname + search, request));
+        const { method, headers } = request;
+        const body = method === "GET" ? null : await request.text();
+        return fetch(service.url + pathname + search, { method, headers, body });
       },
     });
     const { code, out } = await checkWith(leaky.url.origin, [ada, eve]);
