@@ -14,7 +14,7 @@ export interface Config {
   readonly database_prepare: boolean;
   /** The migrating owner's connection; absent means the embedded server's. */
   readonly owner_database_url: string | undefined;
-  /** An administrator's connection, for `brain migrate --create` alone. */
+  /** An administrator's connection, for `brain migrate --create` and `brain leak-check` alone. */
   readonly root_database_url: string | undefined;
   /** Absolute path of the embedded data and the generated secrets. */
   readonly data_dir: string;
@@ -38,6 +38,8 @@ export interface Config {
   readonly mcp_session_idle_seconds: number;
   /** Between two comment lines on a silent legacy stream. */
   readonly mcp_heartbeat_seconds: number;
+  /** Of two users who share nothing, for `brain leak-check --url` alone. */
+  readonly leak_check_tokens: readonly [string, string] | undefined;
   readonly log_level: LogLevel;
 }
 
@@ -131,8 +133,15 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     rate_limit_burst: integer("RATE_LIMIT_BURST", 100, 1, 10_000_000),
     mcp_session_idle_seconds: integer("MCP_SESSION_IDLE_SECONDS", 1800, 3, 86_400),
     mcp_heartbeat_seconds: integer("MCP_HEARTBEAT_SECONDS", 15, 1, 60),
+    leak_check_tokens: read("LEAK_CHECK_TOKENS", twoTokens),
     log_level: log_level as LogLevel,
   });
+}
+
+function twoTokens(value: string): readonly [string, string] {
+  const [one, other, ...more] = value.split(/[\s,]+/);
+  if (!one || !other || more.length > 0) throw new Error("must be two tokens, separated by a comma");
+  return [one, other];
 }
 
 /** A key set as it stands, or the file that has it. */

@@ -13,6 +13,7 @@ export const EXIT = {
   newer_version: 9,
   no_space: 10,
   not_utf8: 11,
+  leak_found: 12,
   audit_broken: 13,
 } as const;
 

@@ -5,6 +5,7 @@ import { EXIT, messageOf, Refusal } from "../refusal.ts";
 import { VERSION } from "../version.ts";
 import { addDb } from "./db.ts";
 import { addEnv } from "./env.ts";
+import { addLeakCheck } from "./leak_check.ts";
 import { addMigrate } from "./migrate.ts";
 import { addServe } from "./serve.ts";
 import { addToken } from "./token.ts";
@@ -23,7 +24,7 @@ const program = new Command("brain")
       .join(", ")}.`,
   );
 
-for (const add of [addUp, addServe, addToken, addMigrate, addVerify, addEnv, addDb]) add(program);
+for (const add of [addUp, addServe, addToken, addMigrate, addVerify, addLeakCheck, addEnv, addDb]) add(program);
 
 try {
   await program.parseAsync();

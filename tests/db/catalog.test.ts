@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import postgres from "postgres";
-import { catalogFaults } from "../support/catalog.ts";
+import { catalogFaults } from "../../src/ops/catalog.ts";
 import { freshDatabase, type TestDatabase } from "../support/server.ts";
 import { undone } from "../support/undo.ts";
 

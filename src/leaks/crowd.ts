@@ -1,0 +1,33 @@
+import type { TwinsFor } from "./aims.ts";
+import type { Planted } from "./plant.ts";
+import { callsOf, type Probes, pairsOf } from "./walk.ts";
+import type { Ask, AskOptions, World } from "./world.ts";
+
+/** What only reads, by all callers at the same time, over the pool's few connections. Every answer is scanned. */
+export async function crowd(
+  world: World,
+  planted: readonly Planted[],
+  twinsFor: TwinsFor,
+  probes: Probes,
+  rounds: number,
+): Promise<string> {
+  const calls = callsOf(probes).filter(({ reads }) => reads);
+  const asks: { caller: Planted["person"]; asked: Ask; options: AskOptions }[] = [];
+  for (const { caller, victims } of pairsOf(planted, true))
+    for (const victim of victims) {
+      const { aim } = await twinsFor(caller, victim);
+      for (const { probe, is_of_org, asks: asksOf } of calls)
+        for (const asked of asksOf(aim))
+          asks.push({ caller, asked, options: { probe: `${probe} in a crowd`, is_of_org } });
+    }
+  for (let round = 0; round < rounds; round++)
+    await Promise.all(shuffled(asks).map(({ caller, asked, options }) => world.ask(caller, asked, options)));
+  return `${asks.length} requests at once, ${rounds} times`;
+}
+
+/** So that no caller's requests stay together. */
+const shuffled = <T>(items: readonly T[]): T[] =>
+  items
+    .map((item) => ({ item, place: Math.random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item);

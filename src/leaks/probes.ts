@@ -1,0 +1,294 @@
+import type { Needs, Scope } from "../auth/scopes.ts";
+import type { Ask } from "./world.ts";
+
+/**
+ * What a caller aims at: things of a victim that the caller may not see. Its ghost has the same shape and stands for
+ * nothing there is; the answers to both must be one and the same.
+ */
+export interface Aim {
+  readonly ids: readonly string[];
+  /** The first of them. */
+  readonly id: string;
+  /** What a memory of the victim says, word for word, and the key it was stored with. */
+  readonly content: string;
+  readonly key: string;
+  readonly entity: string;
+  readonly thread: string;
+  readonly tag: string;
+  readonly artifact_ref: string;
+  /** A space and a name that are not the caller's. */
+  readonly space: string;
+  readonly sub: string;
+  /** 32 hexadecimal digits. */
+  readonly session_id: string;
+  readonly jti: string;
+  readonly app_id: string;
+  /** A memory of the caller's own, to bring into touch with the victim's. */
+  readonly own_id: string;
+}
+
+/** What a caller has of its own, for lists, searches and counts: these must not change by what others store. */
+export interface Own {
+  /** Words of the caller's own memories, and of others'. */
+  readonly words: string;
+  readonly ids: readonly string[];
+}
+
+interface Probe {
+  /** What a token must hold: written out here a second time, so that a line forgotten in src/auth/scopes.ts shows. */
+  readonly needs: Needs;
+  /** It changes nothing: it may be asked of a deployment. */
+  readonly reads: boolean;
+  /** It shows what was done in the whole org: asked about strangers alone, and colleagues' ids and names are no leak in it. */
+  readonly is_of_org?: true;
+}
+
+/** How to call one route. */
+export interface RouteProbe extends Probe {
+  asks(aim: Aim): Ask[];
+  views?(own: Own): Ask[];
+}
+
+/** How to call one tool: its arguments, call by call. */
+export interface ToolProbe extends Probe {
+  readonly needs: readonly Scope[];
+  asks(aim: Aim): object[];
+  views?(own: Own): object[];
+}
+
+const get = (path: string): Ask => ({ method: "GET", path });
+const post = (path: string, body: unknown, headers: Record<string, string> = {}): Ask => ({
+  method: "POST",
+  path,
+  body,
+  headers,
+});
+const query = (path: string, parameters: Record<string, string>) => get(`${path}?${new URLSearchParams(parameters)}`);
+
+/** A call of a tool as a JSON-RPC message. */
+export const toolCall = (name: string, args: object) => ({
+  jsonrpc: "2.0",
+  id: "call",
+  method: "tools/call",
+  params: { name, arguments: args },
+});
+
+const MEMORIES = "/api/v1/memories";
+const LIST_TOOLS = { jsonrpc: "2.0", id: "call", method: "tools/list" };
+
+const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
+  needs: ["memories:write"],
+  reads: false,
+  asks: ({ ids, id, own_id, content, key, space }): Ask[] => [
+    ...ids.map((one) => ({ method, path: `${MEMORIES}/${one}`, body: { category: "decision" } })),
+    { method, path: `${MEMORIES}/${id}`, body: { content: "taken over" }, headers: { "if-match": '"1"' } },
+    { method, path: `${MEMORIES}/${id}`, body: { access_entity: space } },
+    { method, path: `${MEMORIES}/${own_id}`, body: { access_entity: space } },
+    ...ids.map((supersedes) => ({ method, path: `${MEMORIES}/${own_id}`, body: { supersedes } })),
+    { method, path: `${MEMORIES}/${own_id}`, body: { content }, headers: { "idempotency-key": `${method}-${key}` } },
+  ],
+});
+
+/** One entry for each registered route, by its key in ROUTE_NEEDS. */
+export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
+  "GET /health/live": { needs: "public", reads: true, asks: () => [get("/health/live")] },
+  "GET /health/ready": { needs: "public", reads: true, asks: () => [get("/health/ready")] },
+  "GET /health/deps": { needs: "public", reads: true, asks: () => [get("/health/deps")] },
+  "GET /openapi.json": { needs: "public", reads: true, asks: () => [get("/openapi.json")] },
+  "GET /docs": { needs: "public", reads: true, asks: () => [get("/docs")] },
+
+  "GET /api/v1/memories": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ content, entity, tag, artifact_ref, space, app_id, id }) => [
+      query(MEMORIES, { states: "active,paused,archived", size: "100" }),
+      query(MEMORIES, { search_query: content }),
+      query(MEMORIES, { search_query: `"${content}"`, entity }),
+      query(MEMORIES, { entity }),
+      query(MEMORIES, { tag }),
+      query(MEMORIES, { artifact_ref }),
+      query(MEMORIES, { access_entity: space }),
+      query(MEMORIES, { app_id }),
+      query(MEMORIES, { cursor: Buffer.from(`9999-01-01T00:00:00Z ${id}`).toString("base64url") }),
+    ],
+    views: ({ words }) => [
+      query(MEMORIES, { size: "100" }),
+      query(MEMORIES, { size: "2", page: "2" }),
+      query(MEMORIES, { size: "3", page: "99" }),
+      query(MEMORIES, { states: "active,paused,archived", sort_column: "content", size: "100" }),
+      query(MEMORIES, { sort_column: "updated_at", size: "3" }),
+      query(MEMORIES, { category: "note", scope: "user" }),
+      query(MEMORIES, { search_query: words, size: "2" }),
+      query(MEMORIES, { search_query: words, size: "3", page: "2" }),
+    ],
+  },
+  "POST /api/v1/memories": {
+    needs: ["memories:write"],
+    reads: false,
+    asks: ({ ids, content, key, space, entity, thread }) => [
+      post(MEMORIES, { content }, { "idempotency-key": key }),
+      post(MEMORIES, { content }),
+      post(MEMORIES, { content: `beside ${content}`, access_entity: space }),
+      post(MEMORIES, { content: `about ${content}`, entity, thread }, { "idempotency-key": `again-${key}` }),
+      ...ids.map((supersedes) => post(MEMORIES, { content: `instead of ${content}`, supersedes })),
+    ],
+  },
+  "POST /api/v1/memories/batch": {
+    needs: ["memories:write"],
+    reads: false,
+    asks: ({ content, key, space }) => [
+      post(
+        `${MEMORIES}/batch`,
+        { memories: [{ content }, { content: `batch ${content}` }] },
+        { "idempotency-key": `batch-${key}` },
+      ),
+      post(`${MEMORIES}/batch`, { memories: [{ content: `one ${content}` }, { content, access_entity: space }] }),
+    ],
+  },
+  "DELETE /api/v1/memories": {
+    needs: ["memories:delete"],
+    reads: false,
+    asks: ({ ids }) => [{ method: "DELETE", path: MEMORIES, body: { memory_ids: ids } }],
+  },
+  "GET /api/v1/memories/:id": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
+    views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
+  },
+  "GET /api/v1/memories/:id/history": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/history`)),
+    views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/history?size=2`)),
+  },
+  "PUT /api/v1/memories/:id": changes("PUT"),
+  "PATCH /api/v1/memories/:id": changes("PATCH"),
+  "DELETE /api/v1/memories/:id": {
+    needs: ["memories:delete"],
+    reads: false,
+    asks: ({ ids, id, key }) => [
+      ...ids.map((one) => ({ method: "DELETE", path: `${MEMORIES}/${one}` })),
+      {
+        method: "DELETE",
+        path: `${MEMORIES}/${id}`,
+        headers: { "if-match": '"1"', "idempotency-key": `delete-${key}` },
+      },
+    ],
+  },
+  "POST /api/v1/search": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ content, entity, space }) => [
+      post("/api/v1/search", { query: content, limit: 50 }),
+      post("/api/v1/search", { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
+      post("/api/v1/search", { query: content, filter: { access_entity: space } }),
+    ],
+    views: ({ words }) => [
+      post("/api/v1/search", { query: words, limit: 50 }),
+      post("/api/v1/search", { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
+    ],
+  },
+  "GET /api/v1/tokens/me": {
+    needs: [],
+    reads: true,
+    asks: () => [get("/api/v1/tokens/me")],
+    views: () => [get("/api/v1/tokens/me")],
+  },
+
+  "POST /api/v1/tokens/revoke": {
+    // Another's token; one's own needs nothing, and would end the caller.
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ jti }) => [post("/api/v1/tokens/revoke", { jti })],
+  },
+  "GET /api/v1/audit": {
+    needs: ["admin:read"],
+    reads: true,
+    is_of_org: true,
+    asks: ({ ids, session_id }) => [
+      ...[...ids, session_id].map((target) => query("/api/v1/audit", { target, size: "100" })),
+      query("/api/v1/audit", { action: "planted", size: "100" }),
+    ],
+  },
+
+  "POST /mcp": {
+    needs: [],
+    reads: true,
+    asks: ({ id }) => [
+      post("/mcp", LIST_TOOLS),
+      post("/mcp", { jsonrpc: "2.0", id: "call", method: "resources/read", params: { uri: `memory://${id}` } }),
+      post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })]),
+    ],
+  },
+  "GET /mcp/:client/sse/:user": {
+    needs: [],
+    reads: false,
+    asks: ({ sub }) => [get(`/mcp/cursor/sse/${encodeURIComponent(sub)}`), get("/mcp/cursor/sse/me")],
+  },
+  "POST /mcp/messages": {
+    needs: [],
+    reads: false,
+    asks: ({ session_id, id }) => [
+      post(`/mcp/messages?session_id=${session_id}`, LIST_TOOLS),
+      post(`/mcp/messages?session_id=${session_id}`, toolCall("get_memory", { memory_id: id })),
+    ],
+  },
+  "POST /mcp/:client/sse/:user/messages": {
+    needs: [],
+    reads: false,
+    asks: ({ session_id, sub }) => [
+      post(`/mcp/cursor/sse/me/messages?session_id=${session_id}`, LIST_TOOLS),
+      post(`/mcp/cursor/sse/${encodeURIComponent(sub)}/messages?session_id=${session_id}`, LIST_TOOLS),
+    ],
+  },
+};
+
+/** One entry for each tool. Each is called over both doors of MCP. */
+export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
+  search_memory: {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ content, space }) => [
+      { query: content, limit: 50 },
+      { query: content, filter: { access_entity: space } },
+    ],
+    views: ({ words }) => [{ query: words, limit: 50 }],
+  },
+  add_memories: {
+    needs: ["memories:write"],
+    reads: false,
+    asks: ({ content, key, space }) => [
+      { text: content, idempotency_key: `tool-${key}` },
+      { memories: [{ text: content }, { text: `tool ${content}`, access_entity: space }] },
+    ],
+  },
+  list_memories: {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ space }) => [{ limit: 100 }, { access_entity: space }, { state: "archived" }],
+    views: () => [{ limit: 100 }, { limit: 2 }],
+  },
+  get_memory: {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
+    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
+  },
+  update_memory: {
+    needs: ["memories:write"],
+    reads: false,
+    asks: ({ ids, own_id, content, space, key }) => [
+      ...ids.map((memory_id) => ({ memory_id, category: "decision" })),
+      { memory_id: own_id, access_entity: space },
+      ...ids.map((supersedes) => ({ memory_id: own_id, supersedes })),
+      { memory_id: own_id, text: content, idempotency_key: `update-${key}` },
+    ],
+  },
+  delete_memories: {
+    needs: ["memories:delete"],
+    reads: false,
+    asks: ({ ids, key }) => [{ memory_ids: ids }, { memory_ids: ids, idempotency_key: `gone-${key}` }],
+  },
+  whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
+};

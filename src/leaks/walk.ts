@@ -1,0 +1,180 @@
+import { ghostAim, type Twins, type TwinsFor } from "./aims.ts";
+import { NOBODY, nameOf, type Person } from "./cast.ts";
+import type { Planted } from "./plant.ts";
+import { type Aim, type RouteProbe, type ToolProbe, toolCall } from "./probes.ts";
+import { openStream, type Stream } from "./streams.ts";
+import type { Answer, Ask, World } from "./world.ts";
+
+/** What there is to call, and by which probes. */
+export interface Probes {
+  readonly routes: Readonly<Record<string, RouteProbe>>;
+  readonly tools: Readonly<Record<string, ToolProbe>>;
+}
+
+/** A probe and a way to call it. */
+interface Call {
+  readonly probe: string;
+  readonly reads: boolean;
+  readonly is_of_org: boolean;
+  asks(aim: Aim): readonly Ask[];
+}
+
+/** Every probe over the doors that answer at once. */
+export const callsOf = ({ routes, tools }: Probes): Call[] => [
+  ...Object.entries(routes).map(([probe, { reads, is_of_org = false, asks }]) => ({
+    probe,
+    reads,
+    is_of_org,
+    asks,
+  })),
+  ...Object.entries(tools).map(([name, { reads, asks }]) => ({
+    probe: `tool ${name}`,
+    reads,
+    is_of_org: false,
+    asks: (aim: Aim) => asks(aim).map((args) => overMcp(name, args)),
+  })),
+];
+
+/** A call of a tool over POST /mcp. */
+export const overMcp = (name: string, args: object): Ask => ({
+  method: "POST",
+  path: "/mcp",
+  body: toolCall(name, args),
+});
+
+/** What is registered must have a probe, and what has a probe must be registered. */
+export function checkProbes({ registered, notes }: World, tools: readonly string[], probes: Probes) {
+  compare("route", registered, Object.keys(probes.routes));
+  compare("tool", tools, Object.keys(probes.tools));
+
+  function compare(what: string, there: readonly string[], probed: readonly string[]) {
+    for (const name of there)
+      if (!probed.includes(name)) notes.find(`The ${what} ${name} has no probe in src/leaks/probes.ts.`, "probes");
+    for (const name of probed)
+      if (!there.includes(name)) notes.find(`The probe ${name} is for no ${what} there is.`, "probes");
+  }
+}
+
+/** Pairs of a caller and a victim: each with everybody else, or with a colleague and a stranger. */
+export function pairsOf(planted: readonly Planted[], is_short: boolean): { caller: Person; victims: Planted[] }[] {
+  return planted.map(({ person: caller }) => {
+    const others = planted.filter(({ person }) => person !== caller);
+    if (!is_short) return { caller, victims: others };
+    const colleague = others.find(({ person }) => person.org === caller.org);
+    const twin = others.find(({ person }) => person.org !== caller.org && person.sub === caller.sub);
+    return { caller, victims: [colleague, twin].filter((victim) => victim !== undefined) };
+  });
+}
+
+/** Everybody asks everything of everybody else, and the same of what is not there. */
+export async function walk(
+  world: World,
+  planted: readonly Planted[],
+  twinsFor: TwinsFor,
+  probes: Probes,
+  is_short: boolean,
+): Promise<string> {
+  const is_public = ({ probe }: Call) => probes.routes[probe]?.needs === "public";
+  const calls = callsOf(probes);
+  // What is public aims at nothing, and is asked once by each, and by somebody without a token.
+  for (const { probe, asks } of calls.filter(is_public))
+    for (const caller of [NOBODY, ...world.people])
+      for (const asked of asks(ghostAim())) await world.ask(caller, asked, { probe });
+  const aimed = calls.filter((call) => !is_public(call));
+  const streams = new Map<Person, Stream>();
+  for (const { person } of planted) streams.set(person, await openStream(world, person));
+  const pairs = pairsOf(planted, is_short);
+  await Promise.all(
+    pairs.map(async ({ caller, victims }) => {
+      for (const victim of victims) {
+        const twins = await twinsFor(caller, victim, streams.get(victim.person)?.session_id ?? "");
+        for (const call of aimed)
+          if (!call.is_of_org || victim.person.org !== caller.org) await callTwice(world, caller, call, twins);
+      }
+    }),
+  );
+  await Promise.all([...streams.values()].map((stream) => stream.close()));
+  return `${calls.length} probes, ${pairs.flatMap(({ victims }) => victims).length} pairs of caller and victim`;
+}
+
+async function callTwice(world: World, caller: Person, call: Call, { aim, ghost }: Twins) {
+  const { probe, reads, is_of_org, asks } = call;
+  const ghosts = asks(ghost);
+  for (const [index, asked] of asks(aim).entries()) {
+    const other = ghosts[index];
+    if (!other) throw new Error(`the probe ${probe} asks less of what is not there`);
+    const options = { probe, may_store: !reads, is_of_org };
+    const answers = [await world.ask(caller, asked, options), await world.ask(caller, other, options)] as const;
+    compareTwins(world, caller, probe, answers, { aim, ghost });
+  }
+}
+
+/** The same tools over the legacy door: a message to one's own stream, its answer on the stream. */
+export async function walkStreams(
+  world: World,
+  planted: readonly Planted[],
+  twinsFor: TwinsFor,
+  { tools }: Probes,
+): Promise<string> {
+  const pairs = pairsOf(planted, true);
+  await Promise.all(
+    pairs.map(async ({ caller, victims }) => {
+      const stream = await openStream(world, caller);
+      for (const victim of victims.slice(0, 1)) {
+        const twins = await twinsFor(caller, victim);
+        for (const [name, { reads, asks }] of Object.entries(tools)) {
+          const probe = `tool ${name} over the legacy door`;
+          const ghosts = asks(twins.ghost);
+          for (const [index, args] of asks(twins.aim).entries()) {
+            const answer = await stream.call(toolCall(name, args), { probe, may_store: !reads });
+            const other = await stream.call(toolCall(name, ghosts[index] ?? {}), { probe, may_store: !reads });
+            compareTwins(world, caller, probe, [answer, other], twins);
+          }
+        }
+      }
+      await stream.close();
+    }),
+  );
+  return `${Object.keys(tools).length} tools, ${pairs.length} pairs of caller and victim`;
+}
+
+function compareTwins(world: World, caller: Person, probe: string, answers: readonly [Answer, Answer], twins: Twins) {
+  for (const part of twinsDiffer(answers, twins))
+    world.notes.find(
+      `${probe} as ${nameOf(caller)}: the ${part} for what another has differs from that for what nobody has.`,
+      "twins",
+    );
+}
+
+/** In which parts the answers to an aim and to its ghost differ by more than what differs from request to request. */
+export function twinsDiffer(answers: readonly [Answer, Answer], { aim, ghost }: Twins) {
+  // The same names in both, the longest first: a short one may be a part of another, or of any word.
+  const names = [...namesIn(aim), ...namesIn(ghost)].sort(([, a], [, b]) => b.length - a.length);
+  const [one, other] = [steady(answers[0], names), steady(answers[1], names)];
+  return (["status", "headers", "body"] as const).filter((part) => one[part] !== other[part]);
+}
+
+/** Headers that differ from request to request by nature. */
+const PASSING = /^(x-request-id|date|x-ratelimit-.*|retry-after)$/;
+
+/** An answer without what differs from request to request, and with what was aimed at named by its kind. */
+export function steady({ status, headers, text }: Answer, names: readonly Name[] = []) {
+  const lasting = headers.filter(([name]) => !PASSING.test(name)).map((header) => header.join(": "));
+  return { status: String(status), headers: named(lasting.sort().join("\n"), names), body: named(text, names) };
+}
+
+type Name = readonly [kind: string, value: string];
+
+const namesIn = (aim: Aim): Name[] =>
+  Object.entries(aim).filter((entry): entry is [string, string] => typeof entry[1] === "string" && entry[1] !== "");
+
+/** Ids first: a short name may be a part of one. */
+const named = (text: string, names: readonly Name[]): string =>
+  names.reduce(
+    (result, [kind, value]) => result.replaceAll(value, `<${kind}>`),
+    text
+      .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/gi, "<uuid>")
+      .replace(/[\da-f]{32}/gi, "<hex>")
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
+      .replace(/(\\?"took_ms\\?":)[\d.]+/g, "$1<ms>"),
+  );
