@@ -8,7 +8,15 @@ import { parse } from "../schema.ts";
 import { noteHeaders, noteRoute } from "./answers.ts";
 import { clientAddress, type TrustedProxies } from "./client_address.ts";
 import { checkQuery, readJson } from "./json_body.ts";
-import { type Allowance, type LimitSettings, limitHeaders, networkOf, RateLimit, rateLimited } from "./limits.ts";
+import {
+  type Allowance,
+  type LimitSettings,
+  limitHeaders,
+  networkOf,
+  payBy,
+  RateLimit,
+  rateLimited,
+} from "./limits.ts";
 import type { OriginRules } from "./origins.ts";
 import { callerOf, signIn } from "./signed_in.ts";
 
@@ -48,7 +56,9 @@ export async function door(
         limitStranger(request);
         throw error;
       });
-      limit(request, users.take(JSON.stringify([identity.org, identity.sub])));
+      const user = JSON.stringify([identity.org, identity.sub]);
+      limit(request, users.take(user));
+      payBy(request, (messages) => limit(request, users.take(user, messages - 1, messages)));
       signIn(request, database.callerFor(identity, appOf(path, request.headers.get("user-agent"))));
     })
     .onParse({ as: "global" }, async ({ request, route }) => {

@@ -10,9 +10,11 @@ export interface LimitSettings {
 /** What is left of a limit after a request, as the headers tell it. */
 export interface Allowance {
   readonly is_allowed: boolean;
+  /** Whether it ever will be: not where it is more than the burst. */
+  readonly is_possible: boolean;
   readonly limit: number;
   readonly remaining: number;
-  /** Seconds until one more request is allowed; 0 when it is. */
+  /** Seconds until it is allowed; 0 when it is. */
   readonly wait_seconds: number;
   /** Seconds until all of the limit is there again. */
   readonly full_seconds: number;
@@ -43,13 +45,13 @@ export class RateLimit {
     return this.#buckets.size;
   }
 
-  /** Takes so many, if they are there; takes nothing otherwise. */
-  take(name: string, count = 1): Allowance {
+  /** Takes so many, if they are there; takes nothing otherwise. `whole` is what they are the rest of, to wait for. */
+  take(name: string, count = 1, whole = count): Allowance {
     const left = this.#left(name);
-    const is_allowed = left >= count;
+    const is_allowed = left >= count && whole <= this.settings.rate_limit_burst;
     const after = is_allowed ? left - count : left;
     this.#keep(name, after);
-    return this.#allowance(is_allowed, after, count);
+    return this.#allowance(is_allowed, after, whole);
   }
 
   #left(name: string): number {
@@ -80,6 +82,7 @@ export class RateLimit {
     const secondsTo = (amount: number) => Math.max(0, Math.ceil((amount - left) / this.#per_ms / 1000));
     return {
       is_allowed,
+      is_possible: count <= rate_limit_burst,
       limit: rate_limit_burst,
       remaining: Math.floor(left),
       wait_seconds: is_allowed ? 0 : Math.max(1, secondsTo(Math.min(count, rate_limit_burst))),
@@ -98,9 +101,24 @@ export const limitHeaders = ({ limit, remaining, full_seconds }: Allowance): Rec
 /** Too many; the headers say when to come again. */
 export const rateLimited = (allowance: Allowance) =>
   new Problem("RATE_LIMITED", "Too many requests.", {
-    hint: `Wait ${allowance.wait_seconds} s.`,
+    hint: allowance.is_possible
+      ? `Wait ${allowance.wait_seconds} s.`
+      : `More than ${allowance.limit} at once never pass; send fewer.`,
     headers: { ...limitHeaders(allowance), "retry-after": String(allowance.wait_seconds) },
   });
+
+/** How each request that was let in takes more of its user's limit. Filled by the door. */
+const takers = new WeakMap<Request, (messages: number) => void>();
+
+/** Says how a request pays for the messages in it. The door alone does. */
+export const payBy = (request: Request, take: (messages: number) => void) => void takers.set(request, take);
+
+/** Makes a request cost as many as the messages in it, not one. Throws RATE_LIMITED where not all of them are left. */
+export function payFor(request: Request, messages: number) {
+  const take = takers.get(request);
+  if (!take) throw new Error("a request without a limit");
+  if (messages > 1) take(messages);
+}
 
 /** The name an address is limited by: an IPv6 client has a whole /64 to choose from. */
 export function networkOf(address: string): string {

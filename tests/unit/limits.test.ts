@@ -19,6 +19,16 @@ describe("a token bucket", () => {
     expect([1, 2, 3, 4].map(() => limit.take("ada").is_allowed)).toEqual([true, true, true, false]);
   });
 
+  test("refuses a part of more than it holds, and says when all of it will be there", () => {
+    const limit = make();
+    expect(limit.take("ada")).toMatchObject({ remaining: 2 });
+    expect(limit.take("ada", 3)).toMatchObject({ is_allowed: false, is_possible: true, remaining: 2, wait_seconds: 1 });
+    limit.take("ada");
+    expect(limit.take("ada", 2, 3)).toMatchObject({ is_allowed: false, is_possible: true, wait_seconds: 2 });
+    at.now = 60_000;
+    expect(limit.take("ada", 3, 4)).toMatchObject({ is_allowed: false, is_possible: false, remaining: 3 });
+  });
+
   test("is each name's own", () => {
     const limit = make();
     for (const _ of [1, 2, 3, 4]) limit.take("ada");
