@@ -104,6 +104,10 @@ export const tooLarge = (detail: string) => new Problem("TOO_LARGE", detail);
 /** No token. */
 export const missingAuth = () => new Problem("MISSING_AUTH", "Send a token: Authorization: Bearer <token>.");
 
+/** A token on the denylist. */
+export const tokenRevoked = (cause?: unknown) =>
+  new Problem("TOKEN_REVOKED", "This token has been revoked.", { cause });
+
 /** A token without these scopes. */
 export const insufficientScope = (scopes: readonly string[]) =>
   new Problem("INSUFFICIENT_SCOPE", `This needs a token with the scope ${scopes.join(" and ")}.`, {
@@ -191,7 +195,7 @@ export const violates = (error: unknown, constraint: string) =>
 
 function fromDatabase(error: postgres.PostgresError): Problem {
   const { code, constraint_name } = error;
-  if (code === TOKEN_REVOKED) return new Problem("TOKEN_REVOKED", "This token has been revoked.", { cause: error });
+  if (code === TOKEN_REVOKED) return tokenRevoked(error);
   if (code === SPACE_NOT_GRANTED) return spaceNotGranted();
   if (code === "23514" && constraint_name && CONSTRAINTS[constraint_name])
     return invalidInput([CONSTRAINTS[constraint_name]], error);

@@ -21,7 +21,7 @@ export interface Allowance {
 }
 
 /** Most names a process remembers at once. */
-const MAX_BUCKETS = 10_000;
+const MAX_NAMES = 10_000;
 
 /**
  * Token buckets by name, in memory. Each holds `burst` at most and gains `rpm` a minute. A full bucket is as good as
@@ -54,6 +54,11 @@ export class RateLimit {
     return this.#allowance(is_allowed, after, whole);
   }
 
+  /** Puts back so many of what was taken. */
+  give(name: string, count: number) {
+    this.#keep(name, Math.min(this.settings.rate_limit_burst, this.#left(name) + count));
+  }
+
   #left(name: string): number {
     const bucket = this.#buckets.get(name);
     const { rate_limit_burst } = this.settings;
@@ -66,7 +71,7 @@ export class RateLimit {
     this.#buckets.set(name, { left, at: this.now() });
     // Two a call, so that what has become full goes in time without a walk over everything.
     for (const [other] of [...this.#first(2)])
-      if (this.#buckets.size > MAX_BUCKETS || this.#left(other) >= this.settings.rate_limit_burst)
+      if (this.#buckets.size > MAX_NAMES || this.#left(other) >= this.settings.rate_limit_burst)
         this.#buckets.delete(other);
   }
 
@@ -88,6 +93,30 @@ export class RateLimit {
       wait_seconds: is_allowed ? 0 : Math.max(1, secondsTo(Math.min(count, rate_limit_burst))),
       full_seconds: secondsTo(rate_limit_burst),
     };
+  }
+}
+
+/** A set of names that forgets: where there are 10,000, the one neither added nor asked for in the longest time goes. */
+export class NameMemory {
+  /** The oldest use first. */
+  readonly #names = new Set<string>();
+
+  /** How many names are remembered. */
+  get size() {
+    return this.#names.size;
+  }
+
+  add(name: string) {
+    this.#names.delete(name);
+    this.#names.add(name);
+    const [oldest] = this.#names;
+    if (this.#names.size > MAX_NAMES && oldest !== undefined) this.#names.delete(oldest);
+  }
+
+  has(name: string): boolean {
+    const is_known = this.#names.has(name);
+    if (is_known) this.add(name);
+    return is_known;
   }
 }
 
