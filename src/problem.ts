@@ -193,6 +193,18 @@ function wordsFor(message: string, schema: TSchema): string {
 export const violates = (error: unknown, constraint: string) =>
   error instanceof postgres.PostgresError && error.constraint_name === constraint;
 
+/**
+ * What may be told of an error whose own message quotes values: PostgreSQL's about data (SQLSTATE classes 22 and 23),
+ * the framework's about what does not fit. Undefined for any other error.
+ */
+export function toldWithoutValues(error: unknown): string | undefined {
+  if (error instanceof postgres.PostgresError && /^2[23]/.test(error.code))
+    return ["PostgresError", error.code, error.constraint_name].filter(Boolean).join(" ");
+  if (error instanceof ValidationError)
+    return `ValidationError: ${fieldErrors(error.all as Iterable<SchemaError>).map(({ at }) => at)}`;
+  return undefined;
+}
+
 function fromDatabase(error: postgres.PostgresError): Problem {
   const { code, constraint_name } = error;
   if (code === TOKEN_REVOKED) return tokenRevoked(error);

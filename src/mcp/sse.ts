@@ -6,7 +6,7 @@ import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
 import { payFor } from "../http/limits.ts";
 import { signedIn } from "../http/signed_in.ts";
-import { type Log, shortened } from "../log.ts";
+import { causeOf, type Log, shortened } from "../log.ts";
 import { invalidInput, Problem, problemFrom, unavailable } from "../problem.ts";
 import { checkEnvelope, classify, isId, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
 import type { CallContext } from "./server.ts";
@@ -140,7 +140,7 @@ export function legacyDoor(
       transport
         .call(call, context, cancel.signal)
         .then((answer) => answer && session.stream.send(answer))
-        .catch((error: unknown) => log("error", "problem", { request_id, cause: String(error) }))
+        .catch((error: unknown) => log("error", "problem", { request_id, ...causeOf(error) }))
         .finally(() => {
           if (session.taken.get(call.id) === cancel) session.taken.delete(call.id);
           session.working--;
