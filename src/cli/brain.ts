@@ -4,6 +4,7 @@ import { ConfigError } from "../config.ts";
 import { EXIT, messageOf, Refusal } from "../refusal.ts";
 import { VERSION } from "../version.ts";
 import { addDb } from "./db.ts";
+import { addDoctor } from "./doctor.ts";
 import { addEnv } from "./env.ts";
 import { addMigrate } from "./migrate.ts";
 import { addServe } from "./serve.ts";
@@ -22,7 +23,7 @@ const program = new Command("brain")
       .join(", ")}.`,
   );
 
-for (const add of [addUp, addServe, addToken, addMigrate, addEnv, addDb]) add(program);
+for (const add of [addUp, addServe, addToken, addMigrate, addEnv, addDb, addDoctor]) add(program);
 
 try {
   await program.parseAsync();

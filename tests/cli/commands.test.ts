@@ -4,10 +4,13 @@ import { temporaryFolder } from "../support/folder.ts";
 import { brain } from "../support/processes.ts";
 
 describe("help", () => {
-  test.each(["up", "serve", "token", "migrate", "env", "db"])("%s --help tells what it does", async (command) => {
-    const { code, out } = await brain([command, "--help"]);
-    expect({ code, told: out.includes(`Usage: brain ${command}`) }).toEqual({ code: 0, told: true });
-  });
+  test.each(["up", "serve", "token", "migrate", "env", "db", "doctor"])(
+    "%s --help tells what it does",
+    async (command) => {
+      const { code, out } = await brain([command, "--help"]);
+      expect({ code, told: out.includes(`Usage: brain ${command}`) }).toEqual({ code: 0, told: true });
+    },
+  );
 
   test("the list of commands tells the exit codes", async () => {
     const { code, out } = await brain(["--help"]);
