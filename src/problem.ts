@@ -113,6 +113,10 @@ export const tooLarge = (detail: string) => new Problem("TOO_LARGE", detail);
 /** No token. */
 export const missingAuth = () => new Problem("MISSING_AUTH", "Send a token: Authorization: Bearer <token>.");
 
+/** A token on the denylist. */
+export const tokenRevoked = (cause?: unknown) =>
+  new Problem("TOKEN_REVOKED", "This token has been revoked.", { cause });
+
 /** A token without these scopes. */
 export const insufficientScope = (scopes: readonly string[]) =>
   new Problem("INSUFFICIENT_SCOPE", `This needs a token with the scope ${scopes.join(" and ")}.`, {
@@ -200,9 +204,21 @@ function wordsFor(message: string, schema: TSchema): string {
 export const violates = (error: unknown, constraint: string) =>
   error instanceof postgres.PostgresError && error.constraint_name === constraint;
 
+/**
+ * What may be told of an error whose own message quotes values: PostgreSQL's about data (SQLSTATE classes 22 and 23),
+ * the framework's about what does not fit. Undefined for any other error.
+ */
+export function toldWithoutValues(error: unknown): string | undefined {
+  if (error instanceof postgres.PostgresError && /^2[23]/.test(error.code))
+    return ["PostgresError", error.code, error.constraint_name].filter(Boolean).join(" ");
+  if (error instanceof ValidationError)
+    return `ValidationError: ${fieldErrors(error.all as Iterable<SchemaError>).map(({ at }) => at)}`;
+  return undefined;
+}
+
 function fromDatabase(error: postgres.PostgresError): Problem {
   const { code, constraint_name } = error;
-  if (code === TOKEN_REVOKED) return new Problem("TOKEN_REVOKED", "This token has been revoked.", { cause: error });
+  if (code === TOKEN_REVOKED) return tokenRevoked(error);
   if (code === SPACE_NOT_GRANTED) return spaceNotGranted();
   if (code === NOTHING_TO_SUPERSEDE)
     return new Problem("NOT_FOUND", "There is no such memory to supersede.", { cause: error });

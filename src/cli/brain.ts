@@ -4,6 +4,7 @@ import { ConfigError } from "../config.ts";
 import { EXIT, messageOf, Refusal } from "../refusal.ts";
 import { VERSION } from "../version.ts";
 import { addDb } from "./db.ts";
+import { addDoctor } from "./doctor.ts";
 import { addEnv } from "./env.ts";
 import { addLeakCheck } from "./leak_check.ts";
 import { addMigrate } from "./migrate.ts";
@@ -24,7 +25,8 @@ const program = new Command("brain")
       .join(", ")}.`,
   );
 
-for (const add of [addUp, addServe, addToken, addMigrate, addVerify, addLeakCheck, addEnv, addDb]) add(program);
+const COMMANDS = [addUp, addServe, addToken, addMigrate, addVerify, addLeakCheck, addDoctor, addEnv, addDb];
+for (const add of COMMANDS) add(program);
 
 try {
   await program.parseAsync();

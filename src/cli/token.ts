@@ -89,7 +89,8 @@ function scopes(text: string): string[] {
   return words(text);
 }
 
-function grants(text: string): string[] {
+/** Names of shared spaces, separated by blanks. Throws for what is no such name, somebody's own space above all. */
+export function grants(text: string): string[] {
   const unknown = words(text).filter((word) => word.startsWith("user:") || !isSpaceName(word));
   if (unknown.length > 0)
     throw new InvalidArgumentError(

@@ -13,6 +13,8 @@ interface Known {
   headers?: Record<string, string>;
   /** What it was refused with. */
   problem?: Problem;
+  /** What to do once its token turns out to have been revoked. */
+  whenRevoked?: (() => void) | undefined;
 }
 
 const requests = new WeakMap<Request, Known>();
@@ -30,6 +32,12 @@ export function noteRoute(request: Request, route: string) {
 export function noteHeaders(request: Request, headers: Record<string, string>) {
   const known = requests.get(request);
   if (known) known.headers = { ...known.headers, ...headers };
+}
+
+/** Says what to do, once, when the database turns out to refuse a request's token as revoked. The door alone does. */
+export function onceRevoked(request: Request, act: () => void) {
+  const known = requests.get(request);
+  if (known) known.whenRevoked = act;
 }
 
 /** On every answer of ours. A browser is to show nothing of it within another page, and to guess at nothing. */
@@ -127,6 +135,10 @@ function problemResponse(request: Request, error: unknown, log: Log): Response {
   const request_id = requestId(request);
   const known = requests.get(request);
   if (known) known.problem = problem;
+  if (problem.code === "TOKEN_REVOKED" && known?.whenRevoked) {
+    known.whenRevoked();
+    known.whenRevoked = undefined; // the same request may be refused twice
+  }
   logProblem(log, problem, request_id);
   const realm = /^[^/]*\/\/[^/]*\/mcp/.test(request.url) ? "mcp" : "api";
   return Response.json(problem.toBody(request_id), {

@@ -1,14 +1,23 @@
 import { Elysia, type TSchema } from "elysia";
 import { ROUTE_NEEDS, requireScopes } from "../auth/scopes.ts";
-import { type TokenSettings, tokenVerifier } from "../auth/tokens.ts";
+import { type Identity, type TokenSettings, tokenVerifier } from "../auth/tokens.ts";
 import type { Database } from "../db.ts";
 import { checkJson } from "../json.ts";
-import { invalidInput, missingAuth } from "../problem.ts";
+import { invalidInput, missingAuth, tokenRevoked } from "../problem.ts";
 import { parse } from "../schema.ts";
-import { noteHeaders, noteRoute, requestId } from "./answers.ts";
+import { noteHeaders, noteRoute, onceRevoked, requestId } from "./answers.ts";
 import { clientAddress, type TrustedProxies } from "./client_address.ts";
 import { checkQuery, readJson } from "./json_body.ts";
-import { type Allowance, type LimitSettings, limitHeaders, networkOf, RateLimit, rateLimited } from "./limits.ts";
+import {
+  type Allowance,
+  type LimitSettings,
+  limitHeaders,
+  NameMemory,
+  networkOf,
+  payBy,
+  RateLimit,
+  rateLimited,
+} from "./limits.ts";
 import type { OriginRules } from "./origins.ts";
 import { callerOf, signIn } from "./signed_in.ts";
 
@@ -32,11 +41,31 @@ export async function door(
   const identify = await tokenVerifier(settings);
   const users = new RateLimit(settings);
   const strangers = new RateLimit(settings);
+  /** Tokens the database has refused: they are refused and never let in by this, and a token is revoked for good. */
+  const revoked = new NameMemory();
 
-  /** Who has not signed in is limited by address; whoever has is not, so that a neighbour locks nobody out. */
-  const limitStranger = (request: Request) => {
+  const takeOfAddress = (request: Request) => {
     const address = clientAddress(peerOf(request), request.headers.get("x-forwarded-for"), settings.trusted_proxies);
-    limit(request, strangers.take(networkOf(address)));
+    return strangers.take(networkOf(address));
+  };
+  /** Who has not signed in is limited by address; whoever has is not, so that a neighbour locks nobody out. */
+  const limitStranger = (request: Request) => limit(request, takeOfAddress(request));
+
+  /** A user is limited by name. What a token took before it was found revoked goes back: it counts for its address. */
+  const limitUser = (request: Request, { org, sub, jti }: Identity) => {
+    const user = JSON.stringify([org, sub]);
+    let taken = 0;
+    const take = (count: number, whole = count) => {
+      limit(request, users.take(user, count, whole));
+      taken += count;
+    };
+    take(1);
+    payBy(request, (messages) => take(messages - 1, messages));
+    onceRevoked(request, () => {
+      users.give(user, taken);
+      revoked.add(JSON.stringify([org, jti]));
+      noteHeaders(request, limitHeaders(takeOfAddress(request)));
+    });
   };
 
   return new Elysia({ name: "door" })
@@ -48,7 +77,11 @@ export async function door(
         limitStranger(request);
         throw error;
       });
-      limit(request, users.take(JSON.stringify([identity.org, identity.sub])));
+      if (revoked.has(JSON.stringify([identity.org, identity.jti]))) {
+        limitStranger(request);
+        throw tokenRevoked();
+      }
+      limitUser(request, identity);
       const app = appOf(path, request.headers.get("user-agent"));
       signIn(request, database.callerFor(identity, app, requestId(request)));
     })

@@ -10,16 +10,18 @@ export interface LimitSettings {
 /** What is left of a limit after a request, as the headers tell it. */
 export interface Allowance {
   readonly is_allowed: boolean;
+  /** Whether it ever will be: not where it is more than the burst. */
+  readonly is_possible: boolean;
   readonly limit: number;
   readonly remaining: number;
-  /** Seconds until one more request is allowed; 0 when it is. */
+  /** Seconds until it is allowed; 0 when it is. */
   readonly wait_seconds: number;
   /** Seconds until all of the limit is there again. */
   readonly full_seconds: number;
 }
 
 /** Most names a process remembers at once. */
-const MAX_BUCKETS = 10_000;
+const MAX_NAMES = 10_000;
 
 /**
  * Token buckets by name, in memory. Each holds `burst` at most and gains `rpm` a minute. A full bucket is as good as
@@ -43,13 +45,18 @@ export class RateLimit {
     return this.#buckets.size;
   }
 
-  /** Takes so many, if they are there; takes nothing otherwise. */
-  take(name: string, count = 1): Allowance {
+  /** Takes so many, if they are there; takes nothing otherwise. `whole` is what they are the rest of, to wait for. */
+  take(name: string, count = 1, whole = count): Allowance {
     const left = this.#left(name);
-    const is_allowed = left >= count;
+    const is_allowed = left >= count && whole <= this.settings.rate_limit_burst;
     const after = is_allowed ? left - count : left;
     this.#keep(name, after);
-    return this.#allowance(is_allowed, after, count);
+    return this.#allowance(is_allowed, after, whole);
+  }
+
+  /** Puts back so many of what was taken. */
+  give(name: string, count: number) {
+    this.#keep(name, Math.min(this.settings.rate_limit_burst, this.#left(name) + count));
   }
 
   #left(name: string): number {
@@ -64,7 +71,7 @@ export class RateLimit {
     this.#buckets.set(name, { left, at: this.now() });
     // Two a call, so that what has become full goes in time without a walk over everything.
     for (const [other] of [...this.#first(2)])
-      if (this.#buckets.size > MAX_BUCKETS || this.#left(other) >= this.settings.rate_limit_burst)
+      if (this.#buckets.size > MAX_NAMES || this.#left(other) >= this.settings.rate_limit_burst)
         this.#buckets.delete(other);
   }
 
@@ -80,11 +87,36 @@ export class RateLimit {
     const secondsTo = (amount: number) => Math.max(0, Math.ceil((amount - left) / this.#per_ms / 1000));
     return {
       is_allowed,
+      is_possible: count <= rate_limit_burst,
       limit: rate_limit_burst,
       remaining: Math.floor(left),
       wait_seconds: is_allowed ? 0 : Math.max(1, secondsTo(Math.min(count, rate_limit_burst))),
       full_seconds: secondsTo(rate_limit_burst),
     };
+  }
+}
+
+/** A set of names that forgets: where there are 10,000, the one neither added nor asked for in the longest time goes. */
+export class NameMemory {
+  /** The oldest use first. */
+  readonly #names = new Set<string>();
+
+  /** How many names are remembered. */
+  get size() {
+    return this.#names.size;
+  }
+
+  add(name: string) {
+    this.#names.delete(name);
+    this.#names.add(name);
+    const [oldest] = this.#names;
+    if (this.#names.size > MAX_NAMES && oldest !== undefined) this.#names.delete(oldest);
+  }
+
+  has(name: string): boolean {
+    const is_known = this.#names.has(name);
+    if (is_known) this.add(name);
+    return is_known;
   }
 }
 
@@ -98,9 +130,24 @@ export const limitHeaders = ({ limit, remaining, full_seconds }: Allowance): Rec
 /** Too many; the headers say when to come again. */
 export const rateLimited = (allowance: Allowance) =>
   new Problem("RATE_LIMITED", "Too many requests.", {
-    hint: `Wait ${allowance.wait_seconds} s.`,
+    hint: allowance.is_possible
+      ? `Wait ${allowance.wait_seconds} s.`
+      : `More than ${allowance.limit} at once never pass; send fewer.`,
     headers: { ...limitHeaders(allowance), "retry-after": String(allowance.wait_seconds) },
   });
+
+/** How each request that was let in takes more of its user's limit. Filled by the door. */
+const takers = new WeakMap<Request, (messages: number) => void>();
+
+/** Says how a request pays for the messages in it. The door alone does. */
+export const payBy = (request: Request, take: (messages: number) => void) => void takers.set(request, take);
+
+/** Makes a request cost as many as the messages in it, not one. Throws RATE_LIMITED where not all of them are left. */
+export function payFor(request: Request, messages: number) {
+  const take = takers.get(request);
+  if (!take) throw new Error("a request without a limit");
+  if (messages > 1) take(messages);
+}
 
 /** The name an address is limited by: an IPv6 client has a whole /64 to choose from. */
 export function networkOf(address: string): string {

@@ -1,6 +1,7 @@
 import { Elysia } from "elysia";
 import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
+import { payFor } from "../http/limits.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { malformed, Problem, problemFrom } from "../problem.ts";
 import { checkEnvelope, classify, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
@@ -26,7 +27,10 @@ export function mcpRoutes(transport: SharedTransport<CallContext>) {
 async function answer(transport: SharedTransport<CallContext>, request: Request, context: CallContext) {
   const { request_id } = context;
   const refuse = (problem: Problem, code = INVALID_REQUEST) =>
-    Response.json(rpcError(null, code, problem.toBody(request_id)), { status: problem.status });
+    Response.json(rpcError(null, code, problem.toBody(request_id)), {
+      status: problem.status,
+      headers: problem.extras.headers ?? {},
+    });
 
   const version = request.headers.get("mcp-protocol-version");
   if (version !== null && !PROTOCOL_VERSIONS.includes(version))
@@ -59,6 +63,11 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
 
   if (body.length === 0 || body.length > MAX_BATCH || (version !== null && version >= NO_BATCHES_FROM))
     return refuse(malformed(`A batch has 1 to ${MAX_BATCH} messages, in revisions before ${NO_BATCHES_FROM}.`));
+  try {
+    payFor(request, body.length);
+  } catch (error) {
+    return refuse(problemFrom(error));
+  }
   const answers = await Promise.all(
     body.map(classify).map(async (message) => {
       if (message.kind === "call") {

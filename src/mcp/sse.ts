@@ -4,8 +4,9 @@ import { Elysia, t } from "elysia";
 import type { Caller } from "../db.ts";
 import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
+import { payFor } from "../http/limits.ts";
 import { signedIn } from "../http/signed_in.ts";
-import { type Log, shortened } from "../log.ts";
+import { causeOf, type Log, shortened } from "../log.ts";
 import { invalidInput, Problem, problemFrom, unavailable } from "../problem.ts";
 import { checkEnvelope, classify, isId, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
 import type { CallContext } from "./server.ts";
@@ -118,6 +119,7 @@ export function legacyDoor(
     if (is_stopping && calls > 0) throw unavailable("The service is stopping; connect again.");
     if (session.working + session.waiting.length + calls > MAX_TAKEN)
       throw unavailable(`${MAX_TAKEN} calls of this stream have no answer yet; wait for some.`);
+    payFor(request, messages.length);
     for (const message of messages) {
       if (message.kind === "call") run(session, caller.through(client), message.call, requestId(request));
       if (message.kind === "note" && message.method === "notifications/cancelled") {
@@ -138,7 +140,7 @@ export function legacyDoor(
       transport
         .call(call, context, cancel.signal)
         .then((answer) => answer && session.stream.send(answer))
-        .catch((error: unknown) => log("error", "problem", { request_id, cause: String(error) }))
+        .catch((error: unknown) => log("error", "problem", { request_id, ...causeOf(error) }))
         .finally(() => {
           if (session.taken.get(call.id) === cancel) session.taken.delete(call.id);
           session.working--;

@@ -4,7 +4,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { brain } from "../support/processes.ts";
 
 describe("help", () => {
-  test.each(["up", "serve", "token", "migrate", "verify", "audit", "leak-check", "env", "db"])(
+  test.each(["up", "serve", "token", "migrate", "verify", "audit", "leak-check", "doctor", "env", "db"])(
     "%s --help tells what it does",
     async (command) => {
       const { code, out } = await brain([command, "--help"]);

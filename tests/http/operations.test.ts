@@ -100,6 +100,35 @@ test("a route that breaks its own promise is our failure, and tells nothing", as
   const answer = await world.api(ada).get(`/memories/${body.id}`);
   expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 500, code: "INTERNAL" });
   expect(JSON.stringify(answer.body)).not.toContain("gossip");
+  expect(world.logged.at(-2)).toContain("ValidationError: category");
+  expect(world.logged.join("")).not.toContain("gossip");
+});
+
+test("what the database says about values, and the driver about its URL, is not in the log", async () => {
+  await world.owner`alter table brain.memories add constraint no_plans check (content not like '%plan%')`;
+  await world.owner`
+    create function brain.refuse() returns trigger language plpgsql
+    as $$ begin raise exception using errcode = '23P01', message = new.content, constraint = 'no_hopes'; end $$`;
+  await world.owner`
+    create trigger refuse before insert on brain.memories
+    for each row when (new.content like '%hope%') execute function brain.refuse()`;
+  for (const [content, cause] of [
+    ["a secret plan", "PostgresError 23514 no_plans"],
+    ["a secret hope", "PostgresError 23P01 no_hopes"],
+  ]) {
+    expect((await world.api(ada).post("/memories", { content })).status).toBe(500);
+    expect(JSON.parse(world.logged.at(-2) ?? "")).toMatchObject({ code: "INTERNAL", cause });
+  }
+  expect(world.logged.join("")).not.toMatch(/secret (plan|hope)/);
+
+  const logged: string[] = [];
+  const unreadable = new Error("cannot connect to postgres://brain_service:s3cret@db:5432/brain with Bearer s3cret");
+  const database = { ...world.database, facts: world.database.facts, schemaState: () => Promise.reject(unreadable) };
+  const log = createLog("debug", (line) => void logged.push(line));
+  const app = await createApp({ ...SETTINGS, newest_migration: newestMigration() }, database, log);
+  expect((await app.handle(new Request("http://localhost/health/ready"))).status).toBe(500);
+  expect(logged.join("")).toContain("postgres://brain_service:[removed]@db:5432/brain with Bearer [removed]");
+  expect(logged.join("")).not.toContain("s3cret");
 });
 
 test("backends that are ended in the middle of requests: 503 at worst, and the pool is whole again", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { clientAddress, trustedProxies } from "../../src/http/client_address.ts";
-import { networkOf, RateLimit } from "../../src/http/limits.ts";
+import { NameMemory, networkOf, RateLimit } from "../../src/http/limits.ts";
 
 describe("a token bucket", () => {
   const at = { now: 0 };
@@ -19,6 +19,16 @@ describe("a token bucket", () => {
     expect([1, 2, 3, 4].map(() => limit.take("ada").is_allowed)).toEqual([true, true, true, false]);
   });
 
+  test("refuses a part of more than it holds, and says when all of it will be there", () => {
+    const limit = make();
+    expect(limit.take("ada")).toMatchObject({ remaining: 2 });
+    expect(limit.take("ada", 3)).toMatchObject({ is_allowed: false, is_possible: true, remaining: 2, wait_seconds: 1 });
+    limit.take("ada");
+    expect(limit.take("ada", 2, 3)).toMatchObject({ is_allowed: false, is_possible: true, wait_seconds: 2 });
+    at.now = 60_000;
+    expect(limit.take("ada", 3, 4)).toMatchObject({ is_allowed: false, is_possible: false, remaining: 3 });
+  });
+
   test("is each name's own", () => {
     const limit = make();
     for (const _ of [1, 2, 3, 4]) limit.take("ada");
@@ -33,6 +43,26 @@ describe("a token bucket", () => {
     for (let name = 0; name < 10_000; name++) limit.take("ada");
     expect(limit.size).toBeLessThan(10);
   });
+});
+
+test("what was used up is given back, and never more than there was", () => {
+  const limit = new RateLimit({ rate_limit_rpm: 60, rate_limit_burst: 3 }, () => 0);
+  limit.take("ada", 2);
+  limit.give("ada", 1);
+  expect(limit.take("ada")).toMatchObject({ is_allowed: true, remaining: 1 });
+  limit.give("ada", 100);
+  expect(limit.take("ada")).toMatchObject({ remaining: 2 });
+});
+
+test("names are remembered up to 10,000, and those that are asked for outlive the others", () => {
+  const names = new NameMemory();
+  names.add("asked for");
+  names.add("not asked for");
+  for (let name = 0; name < 9_999; name++) {
+    names.add(`name ${name}`);
+    names.has("asked for");
+  }
+  expect([names.has("asked for"), names.has("not asked for"), names.size]).toEqual([true, false, 10_000]);
 });
 
 test.each([

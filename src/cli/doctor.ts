@@ -1,0 +1,73 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { ConfigError, loadConfig } from "../config.ts";
+import { openEmbedded } from "../embedded/database.ts";
+import { type Access, type AccessQuestion, explainAccess } from "../ops/access.ts";
+import { Refusal } from "../refusal.ts";
+import { grants } from "./token.ts";
+
+interface AccessOptions {
+  user: string;
+  org: string;
+  memory: string;
+  grants: string[];
+  json?: true;
+}
+
+/** Adds `brain doctor` to the program. */
+export function addDoctor(program: Command) {
+  const doctor = program.command("doctor").description("find out why something is as it is");
+  doctor
+    .command("access")
+    .description("why a memory is visible to a user, or is not")
+    .requiredOption("--user <sub>", "who asks for it")
+    .requiredOption("--org <org>", "the tenant their token belongs to")
+    .requiredOption("--memory <id>", "what they ask for", memoryId)
+    .option("--grants <spaces>", "shared spaces their token opens, separated by blanks", grants, [])
+    .option("--json", "print the whole answer")
+    .addHelpText(
+      "after",
+      "\nAsks the database as that user, by DATABASE_URL, and reads why as its owner, by OWNER_DATABASE_URL; or uses the embedded one. Writes nothing.",
+    )
+    .action(access);
+}
+
+async function access({ user, org, memory, grants, json }: AccessOptions) {
+  const answer = await explain({ org, sub: user, grants, memory_id: memory });
+  console.log(json ? JSON.stringify(answer) : sentencesOf(answer).join("\n"));
+  if (!answer.agrees)
+    throw new Refusal(
+      "failed",
+      `THE DATABASE AND THE RULE DISAGREE: it says ${answer.verdict}, and the reasons say otherwise. Ask again in case something changed meanwhile; if they still do, the role of DATABASE_URL or a policy is wrong: see docs/database.md.`,
+    );
+}
+
+async function explain(question: AccessQuestion): Promise<Access> {
+  const { database_url, owner_database_url, data_dir } = loadConfig();
+  if (database_url && owner_database_url) return explainAccess(database_url, owner_database_url, question);
+  if (database_url || owner_database_url)
+    throw new ConfigError("doctor access needs both DATABASE_URL and OWNER_DATABASE_URL, or neither.");
+  const { server, ...urls } = await openEmbedded(data_dir, console.error);
+  return explainAccess(urls.database_url, urls.owner_database_url, question).finally(() => server.stop());
+}
+
+function sentencesOf({ verdict, reasons, notes, held, opened_by, matching, memory }: Access): string[] {
+  const said = reasons.map((reason) => reason.said).join(" ");
+  return [
+    verdict === "not visible" && said ? `${verdict}: ${said}` : verdict,
+    ...(verdict === "visible" && said ? [`By the rule it is not: ${said}`] : []),
+    ...notes,
+    ...(memory
+      ? [
+          `The memory is ${memory.owner}'s, of ${memory.org}, in ${memory.access_entity}, ${memory.state}.`,
+          `Its space is opened by ${opened_by.join(", ")}.`,
+        ]
+      : []),
+    `The token holds ${held.join(", ")}${matching.length > 0 ? `; of these ${matching.join(", ")} opens it` : ""}.`,
+  ];
+}
+
+function memoryId(text: string): string {
+  if (!/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text))
+    throw new InvalidArgumentError("That is not a memory's id.");
+  return text;
+}
