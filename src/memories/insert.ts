@@ -10,12 +10,15 @@ export type NewRow = ReturnType<typeof columnsFrom> & { access_entity: string };
 /** A memory as it is stored now; `duplicate` where it was there before. */
 export type Stored = Memory & { duplicate?: true };
 
+/** How often a twin may come and go while one row is stored. */
+const MOST_TRIES = 3;
+
 /**
  * Stores rows and gives them in their order. One that says exactly what an active memory of its space says, or an
  * earlier row here, is not stored again but answered with that one. One statement however many rows;
  * json_to_recordset keeps it one prepared statement too, and metadata as it came.
  */
-export async function insertIn(tx: Tx, caller: Caller, rows: NewRow[]): Promise<Stored[]> {
+export async function insertIn(tx: Tx, caller: Caller, rows: NewRow[], tries = MOST_TRIES): Promise<Stored[]> {
   const given = rows.map((row, place) => ({ ...row, place, id: Bun.randomUUIDv7() }));
   const placed = await tx<(Memory & { place: number; is_new: boolean })[]>`
     with placed as (
@@ -59,7 +62,8 @@ export async function insertIn(tx: Tx, caller: Caller, rows: NewRow[]): Promise<
       const duplicate = known.get(place);
       if (duplicate) return { ...duplicate, duplicate: true as const };
       // Its twin has gone between the two statements; now there is room.
-      const [again] = await insertIn(tx, caller, rows.slice(place, place + 1));
+      if (tries === 0) throw new Error("a twin that is neither there nor gone");
+      const [again] = await insertIn(tx, caller, rows.slice(place, place + 1), tries - 1);
       if (!again) throw new Error("an insert gave no row");
       return again;
     }),

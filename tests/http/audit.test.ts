@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { startSealer } from "../../src/audit/sealer.ts";
+import { createLog } from "../../src/log.ts";
 import { eraseFromAudit, verifyAudit } from "../../src/ops/audit.ts";
 import { ada, ben, cyd, eve, openWorld, otherAda, type Person, tokenFor, type World } from "../support/world.ts";
 
@@ -276,6 +278,17 @@ describe("the chain", () => {
       unsealed: 0,
       faults: [],
     });
+  });
+
+  test("is made by a service that runs, each second, and once more as it stops", async () => {
+    const api = world.api({ ...ada, org: "running" });
+    await api.post("/memories", { content: "one" });
+    const sealer = startSealer(world.database, createLog("silent"));
+    const seq = async () => (await api.get("/audit?size=1")).body.items[0].seq;
+    while ((await seq()) === null) await Bun.sleep(50);
+    await api.post("/memories", { content: "two" });
+    await sealer.stop();
+    expect(await seq()).toBe(2);
   });
 
   test("has no access for the service beyond its doors", async () => {
