@@ -48,9 +48,9 @@ export class NotProvisioned extends Error {
 
 const POOL_SIZE = 10;
 const CONNECT_TIMEOUT_SECONDS = 5;
-/** A little over the statement's own limit (app.limit_time); for questions about health less. */
+/** A little over the statement's own limit (app.limit_time); less for health and the audit of refusals. */
 const ANSWER_SECONDS = 17;
-const HEALTH_SECONDS = 3;
+const BRIEF_SECONDS = 3;
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
@@ -134,9 +134,13 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
       },
       through: (other) => callerFor(identity, other, request_id),
       denied: (what, code) =>
-        begin("", async (tx) => {
-          await tx`select app.audit_denied(${org}, ${sub}, ${app}, ${request_id}, ${what}, ${code})`;
-        }),
+        begin(
+          "",
+          async (tx) => {
+            await tx`select app.audit_denied(${org}, ${sub}, ${app}, ${request_id}, ${what}, ${code})`;
+          },
+          BRIEF_SECONDS,
+        ),
       read: (work) => provisioned("read only", work),
       write: (work) => provisioned("", work),
     };
@@ -152,7 +156,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
           const [row] = await tx<{ newest: string | null }[]>`select app.schema_state() as newest`;
           return row?.newest ?? null;
         },
-        HEALTH_SECONDS,
+        BRIEF_SECONDS,
       ),
 
     sealAudit: (max_events) =>
