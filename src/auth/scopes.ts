@@ -63,6 +63,8 @@ export const TOOL_NEEDS: Record<string, readonly Scope[]> = {
   get_memory: ["memories:read"],
   update_memory: ["memories:write"],
   delete_memories: ["memories:delete"],
+  delete_all_memories: ["memories:delete"],
+  add_memories_status: ["memories:read"],
   whoami: [],
 };
 

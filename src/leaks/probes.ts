@@ -290,5 +290,18 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     reads: false,
     asks: ({ ids, key }) => [{ memory_ids: ids }, { memory_ids: ids, idempotency_key: `gone-${key}` }],
   },
+  delete_all_memories: {
+    needs: ["memories:delete"],
+    reads: false,
+    // Never the right number: it would end the caller's own memories, which the others' counts are compared by.
+    asks: ({ space }) => [{ confirm: "1", access_entity: space }, { confirm: "999999999" }],
+    views: () => [{ confirm: "999999999" }],
+  },
+  add_memories_status: {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ id }) => [{ job_id: id }],
+    views: () => [{ status_filter: "all" }],
+  },
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

@@ -10,7 +10,7 @@ export interface Stream {
   close(): Promise<void>;
 }
 
-const OPEN = { method: "GET", path: "/mcp/cursor/sse/me" };
+const OPEN = { method: "GET", path: "/mcp/cursor/sse/me?toolsets=all" };
 const WAIT_SECONDS = 10;
 
 /** Opens a stream as somebody. Throws an Error where it is not given. */

@@ -38,7 +38,7 @@ export const callsOf = ({ routes, tools }: Probes): Call[] => [
 /** A call of a tool over POST /mcp. */
 export const overMcp = (name: string, args: object): Ask => ({
   method: "POST",
-  path: "/mcp",
+  path: "/mcp?toolsets=all",
   body: toolCall(name, args),
 });
 

@@ -1,4 +1,5 @@
 import { Elysia } from "elysia";
+import type { Caller } from "../db.ts";
 import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
 import { payFor } from "../http/limits.ts";
@@ -6,6 +7,7 @@ import { signedIn } from "../http/signed_in.ts";
 import { malformed, Problem, problemFrom } from "../problem.ts";
 import { checkEnvelope, classify, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
 import { type CallContext, PROTOCOL_VERSIONS } from "./server.ts";
+import { NO_TOOLSETS, toolsetsFrom } from "./toolsets.ts";
 import { INVALID_REQUEST, PARSE_ERROR, rpcError, type SharedTransport } from "./transport.ts";
 
 /** From this revision on a body is one message. */
@@ -18,14 +20,14 @@ const NO_BATCHES_FROM = "2025-06-18";
 export function mcpRoutes(transport: SharedTransport<CallContext>) {
   return new Elysia({ name: "mcp", normalize: false })
     .use(signedIn)
-    .post("/mcp", ({ request, caller }) => answer(transport, request, { caller, request_id: requestId(request) }), {
+    .post("/mcp", ({ request, caller }) => answer(transport, request, caller), {
       parse: "none",
       detail: { summary: "MCP, Streamable HTTP without sessions", tags: ["mcp"] },
     });
 }
 
-async function answer(transport: SharedTransport<CallContext>, request: Request, context: CallContext) {
-  const { request_id } = context;
+async function answer(transport: SharedTransport<CallContext>, request: Request, caller: Caller) {
+  const request_id = requestId(request);
   const refuse = (problem: Problem, code = INVALID_REQUEST) =>
     Response.json(rpcError(null, code, problem.toBody(request_id)), {
       status: problem.status,
@@ -44,7 +46,9 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
   } catch (error) {
     return refuse(problemFrom(error), PARSE_ERROR);
   }
+  const context: CallContext = { caller, request_id, toolsets: NO_TOOLSETS };
   try {
+    context.toolsets = toolsetsFrom(request.url);
     checkEnvelope(body);
   } catch (error) {
     return refuse(problemFrom(error));

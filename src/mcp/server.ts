@@ -11,10 +11,11 @@ import type { Caller } from "../db.ts";
 import { auditDenied } from "../http/answers.ts";
 import { checkJson } from "../json.ts";
 import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
-import { notFound, type Problem, problemFrom } from "../problem.ts";
+import { notFound, Problem, problemFrom } from "../problem.ts";
 import { VERSION } from "../version.ts";
 import type { Tool } from "./tool.ts";
 import { TOOLS } from "./tools.ts";
+import type { Toolset } from "./toolsets.ts";
 import { INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, SharedTransport } from "./transport.ts";
 
 /** Newest first. */
@@ -29,11 +30,15 @@ const INSTRUCTIONS =
 export interface CallContext {
   caller: Caller;
   request_id: string;
+  /** The sets of tools the client has asked for beside the default one. */
+  toolsets: ReadonlySet<Toolset>;
   /** The arguments of a tools/call as they came: the SDK's parser drops what it does not like, `__proto__` for one. */
   args?: unknown;
   /** Set where the token turned out to be unusable inside the call: the whole request is then 401. */
   refusal?: Problem;
 }
+
+const isIn = ({ toolset }: Tool, asked: ReadonlySet<Toolset>) => toolset === undefined || asked.has(toolset);
 
 const byName = new Map(TOOLS.map((tool) => [tool.name, tool]));
 
@@ -54,15 +59,21 @@ export async function startMcpServer(log: Log): Promise<SharedTransport<CallCont
   });
 
   server.setRequestHandler(ListToolsRequestSchema, (_request, { requestId }) => {
-    const { caller } = transport.contextOf(requestId);
-    const tools = TOOLS.filter((tool) => holds(caller.scopes, tool.needs)).map((tool) => tool.listed);
-    return { tools } as ListToolsResult;
+    const { caller, toolsets } = transport.contextOf(requestId);
+    const tools = TOOLS.filter((tool) => isIn(tool, toolsets) && holds(caller.scopes, tool.needs));
+    return { tools: tools.map((tool) => tool.listed) } as ListToolsResult;
   });
 
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, { requestId }) => {
     const context = transport.contextOf(requestId);
     const tool = byName.get(params.name);
-    if (!tool) throw new RpcError(INVALID_PARAMS, notFound("tool").toBody(context.request_id));
+    if (!tool || !isIn(tool, context.toolsets)) {
+      const hint = tool && { hint: `Add ?toolsets=${tool.toolset} to the address to have it.` };
+      throw new RpcError(
+        INVALID_PARAMS,
+        new Problem("NOT_FOUND", "There is no such tool.", hint).toBody(context.request_id),
+      );
+    }
     return callTool(context, tool, log);
   });
 

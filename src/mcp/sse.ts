@@ -12,6 +12,7 @@ import { checkEnvelope, classify, isId, MAX_BATCH, NOT_A_MESSAGE } from "./messa
 import type { CallContext } from "./server.ts";
 import { clientOf, closeSession, openSession, touchSession } from "./sessions.ts";
 import { type OpenStream, openStream } from "./streams.ts";
+import { type Toolset, toolsetsFrom } from "./toolsets.ts";
 import type { SharedTransport } from "./transport.ts";
 
 /** The times of the legacy door. */
@@ -30,6 +31,7 @@ const MAX_TAKEN = 128;
 /** A stream this process holds, and the calls that run for it. */
 interface Held {
   stream: OpenStream;
+  toolsets: ReadonlySet<Toolset>;
   /** By the client's ids, to cancel them: calls that were taken and have not been answered. */
   taken: Map<RequestId, AbortController>;
   working: number;
@@ -59,6 +61,7 @@ export function legacyDoor(
     if (!/text\/event-stream|text\/\*|\*\/\*/i.test(request.headers.get("accept") ?? "*/*"))
       throw new Problem("NOT_ACCEPTABLE", "The answer is text/event-stream.");
     if (is_stopping) throw unavailable("The service is stopping; connect again.");
+    const toolsets = toolsetsFrom(request.url);
     const id = await openSession(caller, client, idle);
     if (is_stopping) {
       await closeSession(caller, id);
@@ -70,7 +73,7 @@ export function legacyDoor(
       heartbeat_seconds,
       drop: () => server()?.timeout(request, 1),
     });
-    held.set(id, { stream, taken: new Map(), working: 0, waiting: [] });
+    held.set(id, { stream, toolsets, taken: new Map(), working: 0, waiting: [] });
     const who = { request_id: requestId(request), client, user: shortened(caller.sub), org: shortened(caller.org) };
     log("info", "stream opened", who);
 
@@ -134,7 +137,7 @@ export function legacyDoor(
   function run(session: Held, caller: Caller, call: Parameters<typeof transport.call>[0], request_id: string) {
     const cancel = new AbortController();
     session.taken.set(call.id, cancel);
-    const context: CallContext = { caller, request_id, args: call.params?.arguments };
+    const context: CallContext = { caller, request_id, toolsets: session.toolsets, args: call.params?.arguments };
     const start = () => {
       session.working++;
       transport

@@ -2,6 +2,7 @@ import type { Static, TSchema } from "elysia";
 import { type Scope, TOOL_NEEDS } from "../auth/scopes.ts";
 import type { Caller } from "../db.ts";
 import { parse } from "../schema.ts";
+import type { Toolset } from "./toolsets.ts";
 
 /** What a tool does to what is stored; its four annotations follow from it, so that none can be forgotten. */
 type Effect = "reads" | "adds" | "changes" | "deletes";
@@ -19,6 +20,8 @@ interface ToolDefinition<I extends TSchema, O extends TSchema> {
   /** Two sentences to a colleague: when to call it, what comes back. */
   description: string;
   effect: Effect;
+  /** The set a client must ask for to have it; without one it is in the default set. */
+  toolset?: Toolset;
   input: I;
   /** What tools/list prints of the input, where the whole of it would repeat itself. */
   told?: TSchema;
@@ -33,6 +36,7 @@ export interface Tool {
   readonly name: string;
   /** The scopes a token must hold to see and call it. */
   readonly needs: readonly Scope[];
+  readonly toolset: Toolset | undefined;
   /** What tools/list prints. */
   readonly listed: object;
   /** Checks the arguments and runs it. Throws a Problem. */
@@ -47,6 +51,7 @@ export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefin
   return {
     name,
     needs,
+    toolset: tool.toolset,
     listed: {
       name,
       title,

@@ -198,6 +198,31 @@ export function deleteMemories(
   );
 }
 
+/**
+ * Deletes softly all the caller sees, or all of one space. `expected` is how many that must be: CONFLICT, and nothing
+ * deleted, where it is another number.
+ */
+export function deleteAllMemories(
+  caller: Caller,
+  { expected, access_entity = null }: { expected: number; access_entity?: string | null },
+): Promise<Deleted> {
+  const meant = (tx: Tx) => tx`
+    state <> 'deleted' and (${access_entity}::text is null or space_id = any (array(
+      select id from brain.spaces where access_entity = ${access_entity})))`;
+  const otherNumber = (count: number) =>
+    new Problem("CONFLICT", `This would delete ${count} memories, which is not the number confirmed.`, {
+      hint: `Look at what they are; then confirm with "${count}".`,
+    });
+  return caller.write(async (tx) => {
+    const [{ count } = { count: 0 }] = await tx<{ count: number }[]>`
+      select count(*)::int as count from brain.memories where ${meant(tx)}`;
+    if (count !== expected) throw otherNumber(count);
+    const gone = await tx`update brain.memories set state = 'deleted' where ${meant(tx)} returning id`;
+    if (gone.length !== expected) throw otherNumber(gone.length); // written to in between
+    return { deleted: gone.length, skipped: 0 };
+  });
+}
+
 /** Deletes one, softly. Throws NOT_FOUND, STALE_REVISION. */
 export function deleteMemory(
   caller: Caller,

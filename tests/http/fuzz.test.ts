@@ -37,7 +37,7 @@ beforeAll(async () => {
   ours = JSON.stringify([schemas, TOOLS.map(({ listed }) => listed), fields, fay.grants]);
   // Her user and apps are there from now on: a first sight writes them, whatever becomes of its request.
   for (const access_entity of USED_SPACES) await world.api(fay).post("/memories", { content: "x", access_entity });
-  await (await world.assistant(fay, USER_AGENT)).call("add_memories", { text: "x" });
+  await (await world.assistant(fay, { user_agent: USER_AGENT })).call("add_memories", { text: "x" });
 });
 afterAll(() => world.close());
 
@@ -312,7 +312,7 @@ async function fire(shot: Shot): Promise<Answered> {
 
 /** A legacy stream, and a way to post to it that gives what came on it as the answer. */
 async function openStream() {
-  const response = await request(new Shot("GET", "/mcp/claude-code/sse/me"));
+  const response = await request(new Shot("GET", "/mcp/claude-code/sse/me?toolsets=all"));
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   const event = async (): Promise<string> => {

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { SCOPES, TOOL_NEEDS } from "../../src/auth/scopes.ts";
-import { ada, cyd, eve, openWorld, type World } from "../support/world.ts";
+import { ada, ben, cyd, eve, openWorld, tokenFor, type World } from "../support/world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -41,7 +41,7 @@ test("the tools, their annotations and arguments", async () => {
 });
 
 test("every tool has a title, a description of two sentences, four annotations and closed schemas", async () => {
-  const { client } = await world.assistant(ada);
+  const { client } = await world.assistant({ ...ada, scopes: SCOPES }, { toolsets: "all" });
   for (const tool of (await client.listTools()).tools) {
     expect(tool.title).toBeTruthy();
     expect(tool.description?.match(/[.] (?=[A-Z])|[.]$/g)?.length).toBe(2);
@@ -61,7 +61,7 @@ test("the definitions stay within their budget", async () => {
 });
 
 test("the table of scopes and the registered tools are the same list", async () => {
-  const { client } = await world.assistant({ ...ada, scopes: SCOPES });
+  const { client } = await world.assistant({ ...ada, scopes: SCOPES }, { toolsets: "all" });
   const { tools } = await client.listTools();
   expect(tools.map((tool) => tool.name).sort()).toEqual(Object.keys(TOOL_NEEDS).sort());
 });
@@ -70,13 +70,73 @@ test.each(Object.entries(TOOL_NEEDS).filter(([, needs]) => needs.length > 0))(
   "%s without its scope is not listed, and refused when called",
   async (name, needs) => {
     const scopes = SCOPES.filter((scope) => !needs.includes(scope));
-    const { client, call } = await world.assistant({ ...ada, scopes });
+    const { client, call } = await world.assistant({ ...ada, scopes }, { toolsets: "all" });
     expect((await client.listTools()).tools.map((tool) => tool.name)).not.toContain(name);
     expect(await call(name, { nonsense: 1 })).toMatchObject({
       problem: { status: 403, code: "INSUFFICIENT_SCOPE", detail: expect.stringContaining(String(needs)) },
     });
   },
 );
+
+describe("toolsets", () => {
+  const listed = async (toolsets: string) => {
+    const { client } = await world.assistant({ ...ada, scopes: SCOPES }, { toolsets });
+    return (await client.listTools()).tools.map((tool) => tool.name);
+  };
+
+  test("beside the default set there is what the address asks for", async () => {
+    const usual = await listed("");
+    expect(usual).not.toContain("delete_all_memories");
+    expect(await listed("admin")).toEqual([...usual, "delete_all_memories", "add_memories_status"]);
+    expect(await listed("graph,admin")).toContain("delete_all_memories");
+    expect((await listed("all")).sort()).toEqual(Object.keys(TOOL_NEEDS).sort());
+  });
+
+  test("a tool of a set not asked for is not there, and the refusal says how to have it", async () => {
+    const { client } = await world.assistant({ ...ada, scopes: SCOPES });
+    const refused = client.callTool({ name: "delete_all_memories", arguments: { confirm: "0" } });
+    await expect(refused).rejects.toMatchObject({
+      code: -32602,
+      data: { code: "NOT_FOUND", hint: "Add ?toolsets=admin to the address to have it." },
+    });
+  });
+
+  test.each(["everything", "graph,x", ","])("%p is refused", async (toolsets) => {
+    const { status, body } = await world.raw(`/mcp?toolsets=${toolsets}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${await tokenFor(ada)}`, "content-type": "application/json" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }),
+    });
+    expect([status, body.error.data.errors]).toEqual([
+      422,
+      [{ at: "toolsets", message: "must be all, or some of graph, entities, admin" }],
+    ]);
+  });
+});
+
+test("all is deleted only by its right number, one space or everything, and nobody else's", async () => {
+  const someone = { ...ada, sub: "kim", grants: ["team:wipe"] };
+  const { call } = await world.assistant(someone, { toolsets: "admin" });
+  const mate = world.api({ ...ben, grants: ["team:wipe"] });
+  await call("add_memories", { memories: [{ text: "wipe a" }, { text: "wipe b" }] });
+  await mate.post("/memories", { content: "wipe c", access_entity: "team:wipe" });
+  await mate.post("/memories", { content: "wipe of ben's" });
+  expect(await call("delete_all_memories", { confirm: "2" })).toMatchObject({
+    problem: { status: 409, code: "CONFLICT", hint: 'Look at what they are; then confirm with "3".' },
+  });
+  expect(await call("delete_all_memories", { confirm: "0", access_entity: "user:ben" })).toEqual({
+    deleted: 0,
+    skipped: 0,
+  });
+  expect(await call("delete_all_memories", { confirm: "2", access_entity: "user:kim" })).toEqual({
+    deleted: 2,
+    skipped: 0,
+  });
+  expect(await call("delete_all_memories", { confirm: "1" })).toEqual({ deleted: 1, skipped: 0 });
+  expect(
+    (await mate.get("/memories?search_query=wipe")).body.items.map((item: { content: string }) => item.content),
+  ).toEqual(["wipe of ben's"]);
+});
 
 test("store, find, read, change, list, delete", async () => {
   const { call } = await world.assistant(ada);
@@ -194,7 +254,7 @@ test.each([
   ["Mozilla/5.0 (X11)", "mcp"],
   ["<script>/1", "mcp"],
 ])("the app is the product of the User-Agent: %s", async (user_agent, app) => {
-  const { call } = await world.assistant(ada, user_agent);
+  const { call } = await world.assistant(ada, { user_agent });
   const { memories } = (await call("add_memories", { text: `from ${user_agent}` })) as { memories: { id: string }[] };
   expect(await call("get_memory", { memory_id: memories[0]?.id })).toMatchObject({ app });
 });

@@ -212,7 +212,7 @@ const Message = t.Object(
 export const Envelope = t.Union([Message, Message, t.Array(Message, { maxItems: 20 })]);
 
 /** Calls of a tool, one or (`most`) several in a batch, their arguments as it tells of them or spoilt. */
-export function callsOf(tools: readonly Tool[], hints: Hints, { path = "/mcp", most = 1 } = {}): Shots {
+export function callsOf(tools: readonly Tool[], hints: Hints, { path = "/mcp?toolsets=all", most = 1 } = {}): Shots {
   const calls = (is_spoilt: boolean) =>
     fc.oneof(
       ...tools.map(({ name, listed }) => {

@@ -100,12 +100,15 @@ export async function openWorld(settings: Partial<AppSettings> = {}) {
       };
     },
     /** MCP as a person, with the SDK's own client. */
-    async assistant(person: Person, user_agent = "claude-code/2.1 (cli)") {
+    async assistant(person: Person, { user_agent = "claude-code/2.1 (cli)", toolsets = "" } = {}) {
       const client = new Client({ name: "claude-code", version: "2.1.0" });
-      const transport = new StreamableHTTPClientTransport(new URL("http://localhost/mcp"), {
-        fetch: (url, init) => app.handle(new Request(String(url), init)),
-        requestInit: { headers: { authorization: `Bearer ${await tokenFor(person)}`, "user-agent": user_agent } },
-      });
+      const transport = new StreamableHTTPClientTransport(
+        new URL(`http://localhost/mcp${toolsets && `?toolsets=${toolsets}`}`),
+        {
+          fetch: (url, init) => app.handle(new Request(String(url), init)),
+          requestInit: { headers: { authorization: `Bearer ${await tokenFor(person)}`, "user-agent": user_agent } },
+        },
+      );
       await client.connect(transport);
       return {
         client,
