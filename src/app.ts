@@ -26,7 +26,7 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 /** The whole application, in reading order. Nothing is opened here and nothing runs before the first request. */
 export async function createApp(settings: AppSettings, database: Database, log: Log) {
   const transport = await startMcpServer(log);
-  const legacy = legacyDoor(transport, settings, log, () => app.server);
+  const legacy = legacyDoor(transport, settings, database, log, () => app.server);
   const origins = originRules(settings);
   const peerOf = (request: Request) => app.server?.requestIP(request)?.address ?? "unknown";
   const routes: RegisteredRoute[] = [];

@@ -12,6 +12,8 @@ export interface Config {
   readonly database_url: string | undefined;
   /** False for a pooler in transaction mode. */
   readonly database_prepare: boolean;
+  /** Where LISTEN works, if not at database_url: past a pooler in transaction mode. The same role. */
+  readonly listen_database_url: string | undefined;
   /** The migrating owner's connection; absent means the embedded server's. */
   readonly owner_database_url: string | undefined;
   /** An administrator's connection, for `brain migrate --create` and `brain leak-check` alone. */
@@ -118,6 +120,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     port: integer("PORT", 8765, 0, 65535),
     database_url,
     database_prepare: yesNo("DATABASE_PREPARE", true),
+    listen_database_url: postgresUrl("LISTEN_DATABASE_URL"),
     owner_database_url: postgresUrl("OWNER_DATABASE_URL"),
     root_database_url: postgresUrl("ROOT_DATABASE_URL"),
     data_dir: resolve(text("BRAIN_DATA_DIR") ?? ".brain"),

@@ -34,8 +34,22 @@ export interface Database {
   schemaState(): Promise<string | null>;
   /** What is wrong with the role this connection got, as sentences; none: it may serve. And the database's encoding. */
   facts(): Promise<{ faults: string[]; encoding: string }>;
+  /**
+   * Hears what is sent on a channel by NOTIFY, on a connection of its own that is made again whenever it is lost.
+   * Resolves when it listens for the first time, and ends with the database.
+   */
+  hear(channel: string, ears: Ears): Promise<void>;
   /** Waits up to a second for running queries (requests have been waited for before), then closes every connection. */
   close(): Promise<void>;
+}
+
+/** What a listener does with what it hears. */
+export interface Ears {
+  /** The connection's name in pg_stat_activity. */
+  as: string;
+  heard(payload: string): void;
+  /** It listens, for the first time or again: what was sent before has not been heard. */
+  connected(): void;
 }
 
 /** Thrown inside a transaction that met a user, an app or a space the database has not seen; `Caller` makes them and starts over. */
@@ -56,17 +70,20 @@ const WORTH_A_RETRY = /^40(P01|001)$/;
 
 /**
  * Opens a pool as the service's role. Connects at the first query. `prepare: false` for a pooler in transaction mode,
- * which hands the next transaction to another server connection.
+ * which hands the next transaction to another server connection; `listen_url` then leads past it.
  */
-export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = {}): Database {
-  // Every statement goes through sql.begin: a bare one may be pipelined into another caller's BEGIN (postgres.js 3.4.9).
-  const sql = postgres(url, {
-    max,
-    prepare,
+export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, listen_url = url } = {}): Database {
+  const connection = {
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     // Seconds before the next try to connect. The driver's own grow to 20, and a database that is back would wait.
     backoff: (tries: number) => Math.min(0.02 * 2 ** tries, 0.5),
     onnotice: () => {},
+  };
+  // Every statement goes through sql.begin: a bare one may be pipelined into another caller's BEGIN (postgres.js 3.4.9).
+  const sql = postgres(url, {
+    ...connection,
+    max,
+    prepare,
     types: {
       // RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC.
       timestamptz: {
@@ -77,6 +94,8 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
       },
     },
   });
+
+  const listeners: postgres.Sql[] = [];
 
   const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
     const late = Promise.withResolvers<never>();
@@ -191,7 +210,34 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true } = 
         return { faults: faultsOf(role), encoding: role.encoding };
       }),
 
-    close: () => sql.end({ timeout: 1 }),
+    async hear(channel, { as, heard, connected }) {
+      const ears = postgres(listen_url, { ...connection, max: 1, connection: { application_name: as } });
+      listeners.push(ears);
+      const first = Promise.withResolvers<void>();
+      // Its promise is of the first try alone; the driver goes on trying by itself.
+      ears
+        .listen(channel, heard, () => {
+          first.resolve();
+          connected();
+        })
+        .catch(() => {});
+      const limit = setTimeout(
+        () => first.reject(unavailable("The database cannot be reached just now.")),
+        BRIEF_SECONDS * 1000,
+      );
+      try {
+        await first.promise;
+      } catch (error) {
+        await ears.end({ timeout: 0 });
+        throw error;
+      } finally {
+        clearTimeout(limit);
+      }
+    },
+
+    async close() {
+      await Promise.all([sql, ...listeners].map((one) => one.end({ timeout: 1 })));
+    },
   };
 }
 

@@ -26,7 +26,10 @@ export async function startService(
   jwt_secret: string,
   log: Log,
 ): Promise<Service> {
-  const database = openDatabase(database_url, { prepare: config.database_prepare });
+  const database = openDatabase(database_url, {
+    prepare: config.database_prepare,
+    listen_url: config.listen_database_url,
+  });
   try {
     const { faults, encoding } = await database.facts().catch((error: unknown) => {
       throw new Refusal("database_unreachable", `The database does not answer: ${messageOf(error)}.`, error);

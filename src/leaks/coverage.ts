@@ -11,6 +11,9 @@ const EXCEPTIONS: Record<string, string> = {
   "audit_events.action": "one of our words, or a route or tool",
   "audit_events.outcome": "one of a few words, by its check",
   "mcp_sessions.id": "32 hexadecimal digits, by its check: looked for as an id",
+  "mcp_sessions.toolsets": "of a few words, by its check",
+  "mcp_sessions.log_level": "one of a few words, by its check",
+  "mcp_messages.session_id": "a session's id",
 };
 
 /** Types that carry text, or what was made of it. */

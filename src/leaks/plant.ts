@@ -153,8 +153,12 @@ async function plantByOwner({ haystack, owner }: World, { org, sub }: Person) {
     values (app.org_key(${org}), ${user}, ${haystack.canary("brain.idempotency_keys.key", own)}, 'x',
             to_jsonb(${haystack.canary("brain.idempotency_keys.result", own)}::text))`;
   await owner`
-    insert into brain.mcp_sessions (org_id, user_id, id, client)
-    values (app.org_key(${org}), ${user}, ${session_id}, ${haystack.canary("brain.mcp_sessions.client", own)})`;
+    insert into brain.mcp_sessions (org_id, user_id, id, client, holder)
+    values (app.org_key(${org}), ${user}, ${session_id}, ${haystack.canary("brain.mcp_sessions.client", own)},
+            gen_random_uuid())`;
+  await owner`
+    insert into brain.mcp_messages (org_id, user_id, session_id, body)
+    values (app.org_key(${org}), ${user}, ${session_id}, ${haystack.canary("brain.mcp_messages.body", own)})`;
   await owner`
     insert into brain.revoked_tokens (org_id, jti, expires_at)
     values (app.org_key(${org}), ${jti}, now() + interval '1 day')`;

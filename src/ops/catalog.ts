@@ -49,7 +49,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
       when tables.name = 'spaces' then replace(${WITHIN_SPACES}, 'space_id', 'id')
       when tables.name = 'orgs' then ${OWN_ORG}
       when tables.name = 'users' then format(${OWN}::text, 'id')
-      when tables.name in ('idempotency_keys', 'mcp_sessions') then format(${OWN}::text, 'user_id')
+      when tables.name in ('idempotency_keys', 'mcp_sessions', 'mcp_messages') then format(${OWN}::text, 'user_id')
       when tables.name in ('revoked_tokens', 'audit_events', 'audit_chains') then ${NOBODY}
       else format(${OWN}::text, 'owner_id')
     end
@@ -125,7 +125,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     cross join lateral aclexplode(coalesce(relacl, acldefault('r', relowner))) as granted
     where granted.grantee = 'brain_app'::regrole and granted.privilege_type <> 'SELECT'
       -- What lives for a while only is really deleted, by its own user.
-      and (granted.privilege_type <> 'DELETE' or tables.name not in ('idempotency_keys', 'mcp_sessions'))
+      and (granted.privilege_type <> 'DELETE' or tables.name not in ('idempotency_keys', 'mcp_sessions', 'mcp_messages'))
     union all
     select tables.name || ': brain_app may ' || granted.privilege_type || ' ' || attname from tables
     join pg_attribute on attrelid = tables.oid and attacl is not null

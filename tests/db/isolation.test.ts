@@ -26,7 +26,10 @@ beforeAll(async () => {
   await world.owner`
     insert into brain.idempotency_keys (org_id, user_id, key, fingerprint) select org_id, id, 'a key', 'x' from brain.users`;
   await world.owner`
-    insert into brain.mcp_sessions (org_id, user_id, id, client) select org_id, id, md5(id::text), 'cursor' from brain.users`;
+    insert into brain.mcp_sessions (org_id, user_id, id, client, holder)
+    select org_id, id, md5(id::text), 'cursor', id from brain.users`;
+  await world.owner`
+    insert into brain.mcp_messages (org_id, user_id, session_id, body) select org_id, id, md5(id::text), 'answer' from brain.users`;
   await world.owner`insert into brain.revoked_tokens (org_id, jti, expires_at) select org_id, 'jti', now() from brain.orgs`;
   await world.database.sealAudit(1000);
   service = postgres(world.urls.service_url, { max: 1, onnotice: () => {} });
@@ -61,7 +64,7 @@ const seenIn = (table: string, person: Person | null): Promise<{ org_id: string 
   );
 
 /** What lives for a while only, and is deleted by its own user. Memories are not: they change their state. */
-const DELETABLE = new Set(["idempotency_keys", "mcp_sessions"]);
+const DELETABLE = new Set(["idempotency_keys", "mcp_sessions", "mcp_messages"]);
 
 const isNothing = (seen: unknown[] | string) => seen === REFUSED || seen.length === 0;
 
@@ -76,6 +79,7 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   memories: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   memory_revisions: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   idempotency_keys: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
+  mcp_messages: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   mcp_sessions: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   revoked_tokens: { ada: REFUSED, ben: REFUSED, cyd: REFUSED, eve: REFUSED, otherAda: REFUSED },
 };

@@ -3,6 +3,7 @@ import { loadConfig } from "../../src/config.ts";
 import { createLog } from "../../src/log.ts";
 import { type Service, startService } from "../../src/main.ts";
 import { connectLegacy } from "../support/clients.ts";
+import { listenBy, post as postTo } from "../support/streams.ts";
 import {
   ada,
   ben,
@@ -42,35 +43,9 @@ const bearer = async (person: Person) => ({ authorization: `Bearer ${await token
 
 const connect = async (person: Person, path?: string) => connectLegacy(service.url, await bearer(person), path);
 
-/** A stream read by hand, an event or comment at a time. */
-async function listen(person: Person, url = service.url) {
-  const gone = new AbortController();
-  const response = await fetch(`${url}/mcp/cursor/sse/me`, { headers: await bearer(person), signal: gone.signal });
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  const next = async (): Promise<string | undefined> => {
-    while (!text.includes("\n\n")) {
-      const chunk = await reader?.read();
-      if (!chunk || chunk.done) return undefined;
-      text += chunk.value;
-    }
-    const cut = text.indexOf("\n\n");
-    const event = text.slice(0, cut);
-    text = text.slice(cut + 2);
-    return event;
-  };
-  const first = (await next()) ?? "";
-  const endpoint = /^event: endpoint\ndata: (.*)$/.exec(first)?.[1] ?? "";
-  return { response, next, endpoint, session_id: endpoint.split("=")[1] ?? "", leave: () => gone.abort() };
-}
+const listen = (person: Person, url = service.url) => listenBy(person, url);
 
-const post = async (person: Person, path: string, message: unknown, url = service.url) => {
-  const body = typeof message === "string" ? message : JSON.stringify(message);
-  const headers = { ...(await bearer(person)), "content-type": "application/json" };
-  const response = await fetch(url + path, { method: "POST", headers, body });
-  const text = await response.text();
-  return { status: response.status, body: text.startsWith("{") ? JSON.parse(text) : text };
-};
+const post = (person: Person, path: string, message: unknown, url = service.url) => postTo(person, path, message, url);
 
 const sessions = async () =>
   (await world.owner<{ id: string }[]>`select id from brain.mcp_sessions`).map(({ id }) => id);

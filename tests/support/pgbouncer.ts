@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "./folder.ts";
+import { freePort } from "./processes.ts";
 
 /** Where pgbouncer is on this machine; Debian puts it where a user's PATH does not look. Null: it is not installed. */
 export const PGBOUNCER = Bun.which("pgbouncer", { PATH: `${process.env.PATH}:/usr/sbin` });
@@ -54,13 +55,6 @@ max_client_conn = 200
   const url = new URL(server_url);
   Object.assign(url, { hostname: "127.0.0.1", port: String(port) });
   return { url: url.href, [Symbol.asyncDispose]: stop };
-}
-
-function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = probe;
-  probe.stop(true);
-  return port;
 }
 
 const takesConnections = (port: number) =>

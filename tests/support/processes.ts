@@ -56,3 +56,11 @@ export async function startBrain(args: string[], env: Record<string, string>) {
   const token = /Bearer ([\w.-]+)/.exec(out)?.[1] ?? "";
   return { process: command, out, url, token };
 }
+
+/** A port nobody listens on just now. */
+export function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = probe;
+  probe.stop(true);
+  return port;
+}

@@ -8,6 +8,7 @@ test("an empty environment gives the embedded mode on loopback", () => {
     port: 8765,
     database_url: undefined,
     database_prepare: true,
+    listen_database_url: undefined,
     owner_database_url: undefined,
     root_database_url: undefined,
     data_dir: `${process.cwd()}/.brain`,
