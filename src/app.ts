@@ -45,7 +45,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(searchRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
-    .use(mcpRoutes(transport))
+    .use(mcpRoutes(transport, settings, () => app.server))
     .use(legacy.routes);
 
   // What Elysia keeps of a route is untyped.

@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import type { Identity } from "./auth/tokens.ts";
-import { connectionLost, Problem, type ProblemCode, unavailable } from "./problem.ts";
+import { clientGone, connectionLost, Problem, type ProblemCode, unavailable } from "./problem.ts";
 
 /** A transaction that a caller opened: what it can see and write is decided by the policies in sql/. */
 export type Tx = postgres.TransactionSql<{ timestamptz: string }>;
@@ -13,6 +13,8 @@ export interface Caller extends Identity {
   readonly has_entered: boolean;
   /** The same caller, through another app. */
   through(app: string): Caller;
+  /** The same caller, whose reads end when the signal aborts. Writes run to their end: half of the answer is no answer. */
+  until(signal: AbortSignal): Caller;
   /** Records in the org's audit that this caller was refused something. Throws what the database throws. */
   denied(what: string, code: ProblemCode): Promise<void>;
   /** Runs the work in a read only transaction. */
@@ -43,6 +45,13 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** A transaction that was entered: where it runs, and since when. */
+interface Entered {
+  entered: boolean;
+  pid: number;
+  began: string;
+}
+
 /** What a listener does with what it hears. */
 export interface Ears {
   /** The connection's name in pg_stat_activity. */
@@ -65,6 +74,7 @@ const CONNECT_TIMEOUT_SECONDS = 5;
 /** A little over the statement's own limit (app.limit_time); less for health and the audit of refusals. */
 const ANSWER_SECONDS = 17;
 const BRIEF_SECONDS = 3;
+const READ_ONLY = "read only";
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
@@ -95,7 +105,8 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
     },
   });
 
-  const listeners: postgres.Sql[] = [];
+  const canceller = postgres(url, { ...connection, max: 1, prepare, idle_timeout: 10 });
+  const others: postgres.Sql[] = [canceller];
 
   const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
     const late = Promise.withResolvers<never>();
@@ -115,54 +126,80 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
     }
   };
 
+  /**
+   * Ends the statement that works in a transaction, if that one still runs on its connection. By a connection of its
+   * own: that is wanted most where the pool is busy.
+   */
+  const endStatement = ({ pid, began }: Entered) =>
+    canceller.begin(
+      (tx) => tx`
+        select pg_cancel_backend(pid) from pg_stat_activity where pid = ${pid} and xact_start = ${began}::text::timestamptz`,
+    );
+
   const callerFor = (identity: Identity, app: string, request_id: string): Caller => {
     const { org, sub, jti, grants } = identity;
     let has_entered = false;
 
-    const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
-      begin(mode, async (tx) => {
-        const [{ entered } = { entered: false }] = await tx<{ entered: boolean }[]>`
-            select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered`;
-        if (!entered) throw new NotProvisioned();
-        has_entered = true;
-        return work(tx);
-      });
+    const through = (app: string, signal?: AbortSignal): Caller => {
+      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
+        begin(mode, async (tx) => {
+          const [row] = await tx<Entered[]>`
+            select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered,
+                   pg_backend_pid() as pid, now()::text as began`;
+          if (!row?.entered) throw new NotProvisioned();
+          has_entered = true;
+          if (!signal || mode !== READ_ONLY) return work(tx);
+          if (signal.aborted) throw clientGone();
+          // A statement that cannot be ended ends by its own limit.
+          const end = () => void endStatement(row).catch(() => {});
+          signal.addEventListener("abort", end, { once: true });
+          try {
+            return await work(tx);
+          } catch (error) {
+            throw signal.aborted ? clientGone() : error;
+          } finally {
+            signal.removeEventListener("abort", end);
+          }
+        });
 
-    const provision = (access_entities: readonly string[]) =>
-      begin("", async (tx) => {
-        await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
-      });
+      const provision = (access_entities: readonly string[]) =>
+        begin("", async (tx) => {
+          await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
+        });
 
-    // A new user in a new space is met twice: first the user, then the space.
-    const provisioned = async <T>(mode: string, work: (tx: Tx) => Promise<T>, tries = 2): Promise<T> => {
-      try {
-        return await within(mode, work);
-      } catch (error) {
-        if (tries === 0) throw error;
-        if (error instanceof NotProvisioned) await provision(error.access_entities);
-        else if (!(error instanceof postgres.PostgresError && WORTH_A_RETRY.test(error.code))) throw error;
-        return provisioned(mode, work, tries - 1);
-      }
+      // A new user in a new space is met twice: first the user, then the space.
+      const provisioned = async <T>(mode: string, work: (tx: Tx) => Promise<T>, tries = 2): Promise<T> => {
+        try {
+          return await within(mode, work);
+        } catch (error) {
+          if (tries === 0) throw error;
+          if (error instanceof NotProvisioned) await provision(error.access_entities);
+          else if (!(error instanceof postgres.PostgresError && WORTH_A_RETRY.test(error.code))) throw error;
+          return provisioned(mode, work, tries - 1);
+        }
+      };
+
+      return {
+        ...identity,
+        app,
+        get has_entered() {
+          return has_entered;
+        },
+        through: (other) => through(other, signal),
+        until: (ending) => through(app, ending),
+        denied: (what, code) =>
+          begin(
+            "",
+            async (tx) => {
+              await tx`select app.audit_denied(${org}, ${sub}, ${app}, ${request_id}, ${what}, ${code})`;
+            },
+            BRIEF_SECONDS,
+          ),
+        read: (work) => provisioned(READ_ONLY, work),
+        write: (work) => provisioned("", work),
+      };
     };
-
-    return {
-      ...identity,
-      app,
-      get has_entered() {
-        return has_entered;
-      },
-      through: (other) => callerFor(identity, other, request_id),
-      denied: (what, code) =>
-        begin(
-          "",
-          async (tx) => {
-            await tx`select app.audit_denied(${org}, ${sub}, ${app}, ${request_id}, ${what}, ${code})`;
-          },
-          BRIEF_SECONDS,
-        ),
-      read: (work) => provisioned("read only", work),
-      write: (work) => provisioned("", work),
-    };
+    return through(app);
   };
 
   return {
@@ -170,7 +207,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
 
     schemaState: () =>
       begin(
-        "read only",
+        READ_ONLY,
         async (tx) => {
           const [row] = await tx<{ newest: string | null }[]>`select app.schema_state() as newest`;
           return row?.newest ?? null;
@@ -185,7 +222,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
       }),
 
     facts: () =>
-      begin("read only", async (tx) => {
+      begin(READ_ONLY, async (tx) => {
         const [role] = await tx<RoleFacts[]>`
           select current_user as name,
                  bool_or(rolsuper) as is_superuser,
@@ -212,7 +249,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
 
     async hear(channel, { as, heard, connected }) {
       const ears = postgres(listen_url, { ...connection, max: 1, connection: { application_name: as } });
-      listeners.push(ears);
+      others.push(ears);
       const first = Promise.withResolvers<void>();
       // Its promise is of the first try alone; the driver goes on trying by itself.
       ears
@@ -236,7 +273,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
     },
 
     async close() {
-      await Promise.all([sql, ...listeners].map((one) => one.end({ timeout: 1 })));
+      await Promise.all([sql, ...others].map((one) => one.end({ timeout: 1 })));
     },
   };
 }

@@ -29,6 +29,7 @@ const CATALOGUE = {
   TOO_LARGE: [413, "Too large"],
   INVALID_INPUT: [422, "Invalid input"],
   RATE_LIMITED: [429, "Too many requests"],
+  CLIENT_GONE: [499, "Client gone"],
   INTERNAL: [500, "Internal error"],
   UNAVAILABLE: [503, "Unavailable"],
 } as const satisfies Record<string, readonly [status: number, title: string]>;
@@ -132,6 +133,9 @@ export const spaceNotGranted = () =>
 /** Try again in a second; the sentence says whether something may have been written. */
 export const unavailable = (detail: string, cause?: unknown) =>
   new Problem("UNAVAILABLE", detail, { headers: { "retry-after": "1" }, cause });
+
+/** Nobody is there to read it; for the log. */
+export const clientGone = () => new Problem("CLIENT_GONE", "The client went away before its answer.");
 
 /** Whether a write that was under way has been kept is not known then, and is not claimed. */
 export const connectionLost = (cause: unknown) =>

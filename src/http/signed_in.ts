@@ -10,9 +10,9 @@ export const signIn = (request: Request, caller: Caller) => void callers.set(req
 /** Whom a request is from; undefined where the door has let nobody in. */
 export const callerOf = (request: Request) => callers.get(request);
 
-/** Gives the routes of a feature their `caller`. Fails closed where the door was not passed. */
+/** Gives the routes of a feature their `caller`, as long as its client waits. Fails closed where the door was not passed. */
 export const signedIn = new Elysia({ name: "signed-in" }).derive({ as: "scoped" }, ({ request }) => {
   const caller = callers.get(request);
   if (!caller) throw missingAuth();
-  return { caller };
+  return { caller: caller.until(request.signal) };
 });

@@ -1,3 +1,5 @@
+import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js";
+import type { Server } from "bun";
 import { Elysia } from "elysia";
 import type { Caller } from "../db.ts";
 import { requestId } from "../http/answers.ts";
@@ -7,26 +9,42 @@ import { signedIn } from "../http/signed_in.ts";
 import { malformed, Problem, problemFrom } from "../problem.ts";
 import { checkEnvelope, classify, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
 import { type CallContext, PROTOCOL_VERSIONS } from "./server.ts";
+import type { SseSettings } from "./sse.ts";
+import { type OpenStream, openStream } from "./streams.ts";
 import { NO_TOOLSETS, toolsetsFrom } from "./toolsets.ts";
-import { INVALID_REQUEST, PARSE_ERROR, rpcError, type SharedTransport } from "./transport.ts";
+import { INVALID_REQUEST, type Notify, PARSE_ERROR, rpcError, type SharedTransport } from "./transport.ts";
+
+type GetServer = () => Server<unknown> | null;
 
 /** From this revision on a body is one message. */
 const NO_BATCHES_FROM = "2025-06-18";
 
 /**
- * Streamable HTTP without sessions: every POST stands alone and is answered as JSON. Nothing needs `initialize` first.
+ * Streamable HTTP without sessions: every POST stands alone and is answered as JSON, or as events where a call
+ * tells of its progress. Nothing needs `initialize` first.
  * Scopes are judged per tool, so the route itself needs only a valid token.
  */
-export function mcpRoutes(transport: SharedTransport<CallContext>) {
+export function mcpRoutes(transport: SharedTransport<CallContext>, settings: SseSettings, server: GetServer) {
+  /** An event stream in answer to a request, for what a call tells before its answer. */
+  const stream = (request: Request) => {
+    server()?.timeout(request, 0); // Bun would cut a silent one
+    const drop = () => server()?.timeout(request, 1);
+    return openStream({ heartbeat_seconds: settings.mcp_heartbeat_seconds, drop });
+  };
   return new Elysia({ name: "mcp", normalize: false })
     .use(signedIn)
-    .post("/mcp", ({ request, caller }) => answer(transport, request, caller), {
+    .post("/mcp", ({ request, caller }) => answer(transport, request, caller, () => stream(request)), {
       parse: "none",
       detail: { summary: "MCP, Streamable HTTP without sessions", tags: ["mcp"] },
     });
 }
 
-async function answer(transport: SharedTransport<CallContext>, request: Request, caller: Caller) {
+async function answer(
+  transport: SharedTransport<CallContext>,
+  request: Request,
+  caller: Caller,
+  open: () => OpenStream,
+): Promise<Response> {
   const request_id = requestId(request);
   const refuse = (problem: Problem, code = INVALID_REQUEST) =>
     Response.json(rpcError(null, code, problem.toBody(request_id)), {
@@ -58,9 +76,13 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
     const message = classify(body);
     if (message.kind === "call") {
       context.args = message.call.params?.arguments;
-      const answered = await transport.call(message.call, context, request.signal);
-      if (context.refusal) throw context.refusal;
-      return answered ? Response.json(answered) : new Response(null, { status: 499 });
+      const { call } = message;
+      const takes_events = /text\/event-stream/i.test(request.headers.get("accept") ?? "");
+      return jsonOrEvents(takes_events ? open : null, async (notify) => {
+        const answered = await transport.call(call, context, request.signal, notify);
+        if (context.refusal) throw context.refusal;
+        return answered;
+      });
     }
     return message.kind === "note" ? new Response(null, { status: 202 }) : refuse(NOT_A_MESSAGE);
   }
@@ -87,4 +109,36 @@ async function answer(transport: SharedTransport<CallContext>, request: Request,
   if (context.refusal) throw context.refusal;
   const given = answers.filter((one) => one !== undefined);
   return given.length > 0 ? Response.json(given) : new Response(null, { status: 202 });
+}
+
+/**
+ * The answer of a call as JSON; as an event stream once it tells something before its answer, where the client takes
+ * one (`open`). What is told to a client that does not is dropped.
+ */
+function jsonOrEvents(
+  open: (() => OpenStream) | null,
+  call: (notify: Notify) => Promise<JSONRPCMessage | undefined>,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    let stream: OpenStream | undefined;
+    const notify: Notify = (told) => {
+      if (!open) return;
+      if (!stream) {
+        stream = open();
+        resolve(stream.response);
+      }
+      stream.send(told);
+    };
+    call(notify).then(
+      (answered) => {
+        if (!stream) return resolve(answered ? Response.json(answered) : new Response(null, { status: 499 }));
+        if (answered) stream.send(answered);
+        stream.close();
+      },
+      (error: unknown) => {
+        stream?.close();
+        reject(error);
+      },
+    );
+  });
 }

@@ -1,4 +1,4 @@
-import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js";
+import type { JSONRPCMessage, LoggingLevel } from "@modelcontextprotocol/sdk/types.js";
 import type { Caller, Tx } from "../db.ts";
 import type { Toolset } from "./toolsets.ts";
 
@@ -12,6 +12,8 @@ export interface Session {
   readonly toolsets: ReadonlySet<Toolset>;
   /** The process that holds the stream. */
   readonly holder: string;
+  /** Log messages from this level on are sent; none without one. */
+  readonly log_level: LoggingLevel | null;
 }
 
 export const CHANNEL = "coding_brain_mcp";
@@ -35,7 +37,7 @@ async function wake(tx: Tx, what: Wake) {
 /** Opens one for the caller's stream; gives its id, 32 hexadecimal digits. Old ones of the caller's are swept out. */
 export function openSession(
   caller: Caller,
-  { client, toolsets, holder }: Session,
+  { client, toolsets, holder }: Omit<Session, "log_level">,
   idle_seconds: number,
 ): Promise<string> {
   const id = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
@@ -57,8 +59,8 @@ export function sessionOf(
   { holder, idle_seconds }: { holder: string; idle_seconds: number },
 ): Promise<Session | null> {
   return caller.read(async (tx) => {
-    const [session] = await tx<{ client: string; toolsets: Toolset[]; holder: string }[]>`
-      select client, toolsets, holder from brain.mcp_sessions
+    const [session] = await tx<(Omit<Session, "toolsets"> & { toolsets: Toolset[] })[]>`
+      select client, toolsets, holder, log_level from brain.mcp_sessions
       where id = ${id} and touched_at >= now() - make_interval(secs => ${idle_seconds})`;
     if (!session) return null;
     if (session.holder !== holder) {
@@ -76,6 +78,12 @@ export const touchSession = (caller: Caller, id: string): Promise<boolean> =>
   caller.write(async (tx) => {
     const [touched] = await tx`update brain.mcp_sessions set touched_at = now() where id = ${id} returning id`;
     return touched !== undefined;
+  });
+
+/** Keeps the level of the log messages it wants. */
+export const keepLogLevel = (caller: Caller, id: string, level: LoggingLevel) =>
+  caller.write(async (tx) => {
+    await tx`update brain.mcp_sessions set log_level = ${level} where id = ${id}`;
   });
 
 /** Ends it: no message finds it any more, and calls that run for it elsewhere end. */

@@ -15,6 +15,7 @@ import {
   CHANNEL,
   cancelElsewhere,
   closeSession,
+  keepLogLevel,
   leaveAnswers,
   listenerName,
   openSession,
@@ -212,7 +213,7 @@ export function legacyDoor(
   /** Runs a call in its turn and sends its answer; the client has been told 202 by then. */
   function run(
     session_id: string,
-    { toolsets, holder: holder_of_stream }: Session,
+    session: Session,
     caller: Caller,
     call: Parameters<typeof transport.call>[0],
     request_id: string,
@@ -224,13 +225,24 @@ export function legacyDoor(
         () => callsOf.delete(session_id),
       );
     callsOf.set(session_id, calls);
-    const context: CallContext = { caller, request_id, toolsets, args: call.params?.arguments };
+    const context: CallContext = {
+      caller,
+      request_id,
+      toolsets: session.toolsets,
+      log_level: session.log_level,
+      keepLogLevel: (level) => keepLogLevel(caller, session_id, level),
+      args: call.params?.arguments,
+    };
+    const send = async (message: JSONRPCMessage) => {
+      const here = held.get(session_id);
+      if (here) here.stream.send(message);
+      else if (session.holder !== holder) await calls.outbox.put(caller, message);
+    };
     calls.take(call.id, async (signal) => {
       try {
-        const answer = await transport.call(call, context, signal);
-        const here = held.get(session_id);
-        if (answer && here) here.stream.send(answer);
-        else if (answer && holder_of_stream !== holder) await calls.outbox.put(caller, answer);
+        // The outbox keeps the order, so what it tells meanwhile need not be waited for.
+        const answer = await transport.call(call, context, signal, (told) => void send(told).catch(() => {}));
+        if (answer) await send(answer);
       } catch (error) {
         log("error", "problem", { request_id, ...causeOf(error) });
       }

@@ -3,7 +3,7 @@ import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js";
 /** Bytes a stream may hold back before its client counts as gone: one that never reads must not grow our memory. */
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
 
-/** An open event stream of one legacy session. */
+/** An open event stream to one client. */
 export interface OpenStream {
   readonly response: Response;
   /** Aborts when the stream ends, whoever ended it. */
@@ -13,16 +13,16 @@ export interface OpenStream {
 }
 
 interface StreamOptions {
-  /** Where the client is to post its messages: the first event. */
-  endpoint: string;
+  /** Where the client of a legacy stream is to post its messages: the first event. */
+  endpoint?: string;
   heartbeat_seconds: number;
   /** Has the server drop the connection soon: a cut stream alone would leave it open for as long as nobody reads. */
   drop(): void;
 }
 
 /**
- * An event stream as legacy MCP clients expect it: the endpoint first, then a message an event, and a comment line now
- * and then, so that nothing on the way takes the silence for the end.
+ * An event stream as MCP clients expect it: on the legacy door the endpoint first, then a message an event, and a comment
+ * line now and then, so that nothing on the way takes the silence for the end.
  */
 export function openStream({ endpoint, heartbeat_seconds, drop }: StreamOptions): OpenStream {
   const ended = new AbortController();
@@ -49,7 +49,7 @@ export function openStream({ endpoint, heartbeat_seconds, drop }: StreamOptions)
     {
       start(opened) {
         controller = opened;
-        put(`event: endpoint\ndata: ${endpoint}\n\n`);
+        if (endpoint) put(`event: endpoint\ndata: ${endpoint}\n\n`);
       },
       cancel: end,
     },

@@ -1,3 +1,4 @@
+import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
 import type { Static, TSchema } from "elysia";
 import { type Scope, TOOL_NEEDS } from "../auth/scopes.ts";
 import type { Caller } from "../db.ts";
@@ -14,6 +15,12 @@ const ANNOTATIONS = {
   deletes: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
 } as const satisfies Record<Effect, object>;
 
+/** What a tool can tell its client while it works. */
+export interface Telling {
+  /** How much of the work is done; heard by clients that asked for it. */
+  progress(done: number, total: number): void;
+}
+
 interface ToolDefinition<I extends TSchema, O extends TSchema> {
   name: string;
   title: string;
@@ -26,7 +33,7 @@ interface ToolDefinition<I extends TSchema, O extends TSchema> {
   /** What tools/list prints of the input, where the whole of it would repeat itself. */
   told?: TSchema;
   output: O;
-  run(caller: Caller, input: Static<I>): Promise<Static<O>>;
+  run(caller: Caller, input: Static<I>, telling: Telling): Promise<Static<O>>;
   /** A short rendering for clients that show text only. Stored text appears in it quoted, as data. */
   text(output: Static<O>): string;
 }
@@ -40,7 +47,7 @@ export interface Tool {
   /** What tools/list prints. */
   readonly listed: object;
   /** Checks the arguments and runs it. Throws a Problem. */
-  call(caller: Caller, args: unknown): Promise<{ output: object; text: string }>;
+  call(caller: Caller, args: unknown, telling: Telling): Promise<CallToolResult>;
 }
 
 /** A tool for the registry. Throws at start where the table of scopes has no line for it. */
@@ -60,9 +67,12 @@ export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefin
       outputSchema: output,
       annotations: ANNOTATIONS[effect],
     },
-    async call(caller, args) {
-      const answer = await tool.run(caller, parse(input, withoutNulls(input, args)));
-      return { output: answer as object, text: tool.text(answer) };
+    async call(caller, args, telling) {
+      const answer = await tool.run(caller, parse(input, withoutNulls(input, args)), telling);
+      return {
+        content: [{ type: "text", text: tool.text(answer) }],
+        structuredContent: answer as Record<string, unknown>,
+      };
     },
   };
 }

@@ -1,7 +1,8 @@
-import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
+import type { Transport, TransportSendOptions } from "@modelcontextprotocol/sdk/shared/transport.js";
 import {
   isJSONRPCRequest,
   type JSONRPCMessage,
+  type JSONRPCNotification,
   type MessageExtraInfo,
   type RequestId,
 } from "@modelcontextprotocol/sdk/types.js";
@@ -21,6 +22,9 @@ export const METHOD_NOT_FOUND = -32601;
 export const INVALID_PARAMS = -32602;
 export const INTERNAL_ERROR = -32603;
 export const PARSE_ERROR = -32700;
+/** Of our own range: refused for a reason JSON-RPC has no number for; the problem in `data` says which. */
+export const SERVER_ERROR = -32000;
+export const RESOURCE_NOT_FOUND = -32002;
 
 /** Not the SDK's McpError, which puts its own prefix in front of the message on the wire (1.32.2). */
 export class RpcError extends Error {
@@ -42,11 +46,15 @@ export const rpcError = <Id extends RequestId | null>(id: Id, code: number, data
 
 const UNFIT_PARAMS = malformed("The params do not fit this method.");
 
+/** Takes what a call tells its client before it answers: progress, log messages. */
+export type Notify = (message: JSONRPCNotification) => void;
+
 interface Pending<Context> {
   context: Context;
   request_id: string;
   /** Set once a handler of ours has taken the call; an error without our data is then our own bug. */
   is_taken: boolean;
+  notify: Notify;
   settle(answer: JSONRPCMessage): void;
 }
 
@@ -79,9 +87,15 @@ export class SharedTransport<Context extends { request_id: string }> implements 
     return pending.context;
   }
 
-  /** What the Server sends: answers to calls. It asks clients nothing, and notifies nobody. */
-  async send(message: JSONRPCMessage) {
-    if ("method" in message) throw new Error("a stateless server has nobody to ask or tell");
+  /** What the Server sends: answers to calls, and what a call tells its client meanwhile. It asks clients nothing. */
+  async send(message: JSONRPCMessage, { relatedRequestId }: TransportSendOptions = {}) {
+    if ("method" in message) {
+      const about = relatedRequestId === undefined ? undefined : this.#pending.get(relatedRequestId);
+      if ("id" in message || !about)
+        throw new Error("a shared server has nobody to ask, and tells those alone who call");
+      about.notify(message);
+      return;
+    }
     if (message.id === undefined) return;
     const pending = this.#pending.get(message.id);
     if (!pending) return;
@@ -94,8 +108,13 @@ export class SharedTransport<Context extends { request_id: string }> implements 
     } else pending.settle(message);
   }
 
-  /** Runs one call; undefined when its client went away first. */
-  call(message: Call, context: Context, signal: AbortSignal): Promise<JSONRPCMessage | undefined> {
+  /** Runs one call; undefined when its client went away first. `notify` takes what it tells before its answer. */
+  call(
+    message: Call,
+    context: Context,
+    signal: AbortSignal,
+    notify: Notify = () => {},
+  ): Promise<JSONRPCMessage | undefined> {
     const { request_id } = context;
     const inner = { ...message, id: this.#next++ };
     // The SDK drops what it does not take for a request without an answer.
@@ -115,7 +134,7 @@ export class SharedTransport<Context extends { request_id: string }> implements 
       };
       signal.addEventListener("abort", cancel, { once: true });
       const settle = (answer: JSONRPCMessage) => end({ ...answer, id: message.id } as JSONRPCMessage);
-      this.#pending.set(inner.id, { context, request_id, is_taken: false, settle });
+      this.#pending.set(inner.id, { context, request_id, is_taken: false, notify, settle });
       this.onmessage?.(inner);
     });
   }

@@ -37,8 +37,11 @@ const isEmpty = (value: unknown) => typeof value === "object" && value !== null 
 const PREVIEW = 280;
 
 /** One line for a memory, its text quoted so that it cannot pass for ours. */
-export function line({ id, category, content }: LeanMemory, extra = "") {
-  const characters = [...content];
-  const preview = characters.length > PREVIEW ? `${characters.slice(0, PREVIEW).join("")}…` : content;
-  return `${id} ${category}${extra} ${JSON.stringify(preview)}`;
+export const line = ({ id, category, content }: LeanMemory, extra = "") =>
+  `${id} ${category}${extra} ${JSON.stringify(preview(content, PREVIEW))}`;
+
+/** The beginning of a text, at most so many characters and a sign that there is more. */
+export function preview(text: string, length: number): string {
+  const characters = [...text.slice(0, 2 * length + 2)]; // a character is one or two units
+  return characters.length > length ? `${characters.slice(0, length).join("")}…` : text;
 }

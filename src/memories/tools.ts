@@ -101,17 +101,20 @@ export const memoryTools = [
         }),
       ),
     }),
-    async run(caller, { text, memories, idempotency_key, ...given }) {
+    async run(caller, { text, memories, idempotency_key, ...given }, { progress }) {
       if ((text === undefined) === (memories === undefined))
         throw invalidInput([{ at: "text", message: "give either text or memories" }]);
       if (memories && Object.keys(given).length > 0)
         throw invalidInput(
           Object.keys(given).map((field) => ({ at: field, message: "goes into each of memories, not beside it" })),
         );
+      const total = memories?.length ?? 1;
+      progress(0, total);
       const stored =
         text === undefined
           ? await namingText(addMemories(caller, (memories ?? []).map(asNewMemory), { idempotency_key }))
           : [await namingText(addMemory(caller, asNewMemory({ text, ...given }), { idempotency_key }))];
+      progress(total, total);
       return {
         memories: stored.map(({ id, access_entity, created_at, duplicate }) => ({
           id,

@@ -13,7 +13,13 @@ const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 test("the handshake names the server and says what it is for", async () => {
   const { client } = await world.assistant(ada);
   expect(client.getServerVersion()).toMatchObject({ name: "coding-brain", title: "Coding Brain" });
-  expect(client.getServerCapabilities()).toEqual({ tools: {} });
+  expect(client.getServerCapabilities()).toEqual({
+    completions: {},
+    logging: {},
+    prompts: {},
+    resources: {},
+    tools: {},
+  });
   expect(client.getInstructions()).toContain("Search before you decide");
 });
 

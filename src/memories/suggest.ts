@@ -1,0 +1,35 @@
+import type { Caller } from "../db.ts";
+
+/** What can be completed from what a caller sees. */
+export type Suggested = "entity" | "tag" | "access_entity";
+
+/** Values that begin with a text, at most `most` of them in their order, and how many there are. */
+export interface Suggestions {
+  values: string[];
+  total: number;
+}
+
+/** Names of entities (in any spelling), keys of tags or names of spaces that begin so, of active memories the caller sees. */
+export function suggest(caller: Caller, what: Suggested, beginning: string, most = 100): Promise<Suggestions> {
+  return caller.read(async (tx) => {
+    const found = {
+      entity: tx`
+        select min(name collate "C") as value
+        from brain.memories, unnest(entities) as name
+        where state = 'active' and starts_with(app.entity_key(name), app.entity_key(${beginning}))
+        group by app.entity_key(name)`,
+      tag: tx`
+        select distinct key as value
+        from brain.memories, jsonb_object_keys(tags) as key
+        where state = 'active' and starts_with(lower(key), lower(${beginning}))`,
+      access_entity: tx`
+        select access_entity as value from brain.spaces where starts_with(access_entity, ${beginning})
+        union
+        select held from unnest(${caller.grants as string[]}::text[]) as held where starts_with(held, ${beginning})`,
+    }[what];
+    const rows = await tx<{ value: string; total: number }[]>`
+      select value, count(*) over ()::int as total from (${found}) as found
+      order by lower(value), value collate "C" limit ${most}`;
+    return { values: rows.map(({ value }) => value), total: rows[0]?.total ?? 0 };
+  });
+}
