@@ -10,6 +10,7 @@ import { openapiRoutes, type RegisteredRoute, type RouteHooks } from "./http/ope
 import { type OriginSettings, originRules } from "./http/origins.ts";
 import type { Log } from "./log.ts";
 import { mcpRoutes } from "./mcp/http.ts";
+import { OFFER } from "./mcp/offer.ts";
 import { startMcpServer } from "./mcp/server.ts";
 import { legacyDoor, type SseSettings } from "./mcp/sse.ts";
 import { memoryRoutes } from "./memories/routes.ts";
@@ -23,9 +24,12 @@ export interface AppSettings extends DoorSettings, OriginSettings, SseSettings {
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 
-/** The whole application, in reading order. Nothing is opened here and nothing runs before the first request. */
-export async function createApp(settings: AppSettings, database: Database, log: Log) {
-  const transport = await startMcpServer(log);
+/**
+ * The whole application, in reading order. Nothing is opened here and nothing runs before the first request.
+ * `offer` is what MCP gives; the conformance suite wants another.
+ */
+export async function createApp(settings: AppSettings, database: Database, log: Log, offer = OFFER) {
+  const transport = await startMcpServer(log, offer);
   const legacy = legacyDoor(transport, settings, database, log, () => app.server);
   const origins = originRules(settings);
   const peerOf = (request: Request) => app.server?.requestIP(request)?.address ?? "unknown";

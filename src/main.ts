@@ -3,6 +3,7 @@ import { startSealer } from "./audit/sealer.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
 import type { Log } from "./log.ts";
+import { OFFER } from "./mcp/offer.ts";
 import { newestMigration } from "./ops/migrate.ts";
 import { messageOf, Refusal } from "./refusal.ts";
 
@@ -19,12 +20,13 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Checks the role, listens, serves. Throws a Refusal where it must not or cannot. */
+/** Checks the role, listens, serves; `offer` is what MCP gives. Throws a Refusal where it must not or cannot. */
 export async function startService(
   config: Config,
   database_url: string,
   jwt_secret: string,
   log: Log,
+  offer = OFFER,
 ): Promise<Service> {
   const database = openDatabase(database_url, {
     prepare: config.database_prepare,
@@ -38,7 +40,7 @@ export async function startService(
     if (faults.length > 0)
       throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
 
-    const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log);
+    const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer);
     const server = listen(config, app.fetch);
     const sealer = startSealer(database, log);
     app.server = server; // so that a stream can lift Bun's time limit from itself

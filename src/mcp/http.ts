@@ -8,11 +8,11 @@ import { payFor } from "../http/limits.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { malformed, Problem, problemFrom } from "../problem.ts";
 import { checkEnvelope, classify, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
-import { type CallContext, PROTOCOL_VERSIONS } from "./server.ts";
+import { type CallContext, isSame, PROTOCOL_VERSIONS } from "./server.ts";
 import type { SseSettings } from "./sse.ts";
 import { type OpenStream, openStream } from "./streams.ts";
 import { NO_TOOLSETS, toolsetsFrom } from "./toolsets.ts";
-import { INVALID_REQUEST, type Notify, PARSE_ERROR, rpcError, type SharedTransport } from "./transport.ts";
+import { INVALID_REQUEST, PARSE_ERROR, rpcError, type SharedTransport, type Tell } from "./transport.ts";
 
 type GetServer = () => Server<unknown> | null;
 
@@ -78,13 +78,15 @@ async function answer(
       context.args = message.call.params?.arguments;
       const { call } = message;
       const takes_events = /text\/event-stream/i.test(request.headers.get("accept") ?? "");
-      return jsonOrEvents(takes_events ? open : null, async (notify) => {
-        const answered = await transport.call(call, context, request.signal, notify);
+      return jsonOrEvents(takes_events ? open : null, async (tell, gone) => {
+        const answered = await transport.call(call, context, AbortSignal.any([request.signal, gone]), tell);
         if (context.refusal) throw context.refusal;
         return answered;
       });
     }
-    return message.kind === "note" ? new Response(null, { status: 202 }) : refuse(NOT_A_MESSAGE);
+    if (message.kind === "bad") return refuse(NOT_A_MESSAGE);
+    if (message.kind === "reply") transport.reply(message.reply, (asked) => isSame(asked.caller, caller));
+    return new Response(null, { status: 202 });
   }
 
   if (body.length === 0 || body.length > MAX_BATCH || (version !== null && version >= NO_BATCHES_FROM))
@@ -102,6 +104,7 @@ async function answer(
         if (own.refusal) context.refusal = own.refusal;
         return answered;
       }
+      if (message.kind === "reply") transport.reply(message.reply, (asked) => isSame(asked.caller, caller));
       if (message.kind === "bad") return rpcError(message.id, INVALID_REQUEST, NOT_A_MESSAGE.toBody(request_id));
       return undefined;
     }),
@@ -112,31 +115,34 @@ async function answer(
 }
 
 /**
- * The answer of a call as JSON; as an event stream once it tells something before its answer, where the client takes
- * one (`open`). What is told to a client that does not is dropped.
+ * The answer of a call as JSON; as an event stream once it says something before its answer, where the client takes
+ * one (`open`). What is told to a client that does not is dropped. `gone` aborts when the client leaves the stream.
  */
 function jsonOrEvents(
   open: (() => OpenStream) | null,
-  call: (notify: Notify) => Promise<JSONRPCMessage | undefined>,
+  call: (tell: Tell, gone: AbortSignal) => Promise<JSONRPCMessage | undefined>,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
+    const gone = new AbortController();
     let stream: OpenStream | undefined;
-    const notify: Notify = (told) => {
-      if (!open) return;
+    const tell: Tell = (message) => {
+      if (!open) return false;
       if (!stream) {
         stream = open();
+        stream.signal.addEventListener("abort", () => gone.abort(), { once: true });
         resolve(stream.response);
       }
-      stream.send(told);
+      stream.send(message);
+      return true;
     };
-    call(notify).then(
+    call(tell, gone.signal).then(
       (answered) => {
         if (!stream) return resolve(answered ? Response.json(answered) : new Response(null, { status: 499 }));
         if (answered) stream.send(answered);
         stream.close();
       },
       (error: unknown) => {
-        stream?.close();
+        stream?.close(); // too late for a status
         reject(error);
       },
     );

@@ -1,17 +1,18 @@
 import type { RequestId } from "@modelcontextprotocol/sdk/types.js";
 import { checkJson } from "../json.ts";
 import { malformed } from "../problem.ts";
-import type { Call } from "./transport.ts";
+import type { Call, Reply } from "./transport.ts";
 
 /** Most messages in one JSON-RPC batch. */
 export const MAX_BATCH = 20;
 
 export const NOT_A_MESSAGE = malformed("That is not a JSON-RPC 2.0 message.");
 
-/** A request to answer, a notification or response to take note of (202), or neither. */
+/** A request to answer, a notification or a reply to take note of (202), or neither. */
 export type Message =
   | { kind: "call"; call: Call }
-  | { kind: "note"; method: string | undefined; params: Record<string, unknown> }
+  | { kind: "note"; method: string; params: Record<string, unknown> }
+  | { kind: "reply"; reply: Reply }
   | { kind: "bad"; id: RequestId | null };
 
 /** Sorts what came as one JSON-RPC message. */
@@ -21,7 +22,7 @@ export function classify(value: unknown): Message {
   if (!isRecord(value) || value.jsonrpc !== "2.0") return bad;
   const { method, params } = value;
   if (method === undefined)
-    return id !== null && ("result" in value || "error" in value) ? { kind: "note", method, params: {} } : bad;
+    return id !== null && ("result" in value || "error" in value) ? { kind: "reply", reply: value as Reply } : bad;
   if (typeof method !== "string" || (params !== undefined && !isRecord(params))) return bad;
   if (!("id" in value)) return { kind: "note", method, params: params ?? {} };
   if (id === null) return bad;

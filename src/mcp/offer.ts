@@ -1,3 +1,4 @@
+import type { Result, ServerCapabilities } from "@modelcontextprotocol/sdk/types.js";
 import { memoryPrompts } from "../memories/prompts.ts";
 import { memoryResources } from "../memories/resources.ts";
 import { completions } from "./completions.ts";
@@ -14,6 +15,9 @@ export interface Offer {
   readonly resources: readonly ResourceKind[];
   readonly prompts: readonly Prompt[];
   readonly completions: typeof completions;
+  /** Beyond what every server here has: capabilities, and methods by their names. */
+  readonly capabilities?: ServerCapabilities;
+  readonly methods?: Readonly<Record<string, () => Promise<Result>>>;
 }
 
 /** Ours. */

@@ -19,6 +19,7 @@ import {
   LoggingLevelSchema,
   ReadResourceRequestSchema,
   type ReadResourceResult,
+  ResultSchema,
   type ServerNotification,
   type ServerRequest,
   SetLevelRequestSchema,
@@ -31,7 +32,7 @@ import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { invalidInput, notFound, Problem, type ProblemBody, problemFrom } from "../problem.ts";
 import { VERSION } from "../version.ts";
 import { OFFER } from "./offer.ts";
-import type { Telling, Tool } from "./tool.ts";
+import type { Exchange, Tool } from "./tool.ts";
 import type { Toolset } from "./toolsets.ts";
 import {
   INTERNAL_ERROR,
@@ -76,7 +77,7 @@ const isIn = ({ toolset }: Tool, asked: ReadonlySet<Toolset>) => toolset === und
 export async function startMcpServer(log: Log, offer = OFFER): Promise<SharedTransport<CallContext>> {
   const transport = new SharedTransport<CallContext>(log);
   const serverInfo = { name: "coding-brain", title: "Coding Brain", version: VERSION };
-  const capabilities = { tools: {}, resources: {}, prompts: {}, completions: {}, logging: {} };
+  const capabilities = { tools: {}, resources: {}, prompts: {}, completions: {}, logging: {}, ...offer.capabilities };
   // The low-level Server takes our JSON Schemas as they are; McpServer wants Zod.
   const server = new Server(serverInfo, { capabilities });
   const toolNamed = new Map(offer.tools.map((tool) => [tool.name, tool]));
@@ -205,8 +206,10 @@ export async function startMcpServer(log: Log, offer = OFFER): Promise<SharedTra
     }),
   );
 
-  server.fallbackRequestHandler = async (_request, { requestId }) => {
+  server.fallbackRequestHandler = async ({ method }, { requestId }) => {
     const { request_id } = transport.contextOf(requestId);
+    const more = offer.methods?.[method];
+    if (more) return more();
     throw new RpcError(METHOD_NOT_FOUND, notFound("method").toBody(request_id));
   };
 
@@ -237,6 +240,7 @@ async function refused(context: CallContext, problem: Problem, what: string, log
 /** Runs a tool. Whatever it throws becomes a tool error here: the SDK would send a thrown message as it is. */
 async function callTool(context: CallContext, tool: Tool, extra: Extra, log: Log): Promise<CallToolResult> {
   const { caller, request_id, args = {} } = context;
+  const exchange = exchangeOf(extra);
   const started = performance.now();
   const done = (code: string) =>
     log("info", "tool", {
@@ -250,7 +254,7 @@ async function callTool(context: CallContext, tool: Tool, extra: Extra, log: Log
   try {
     requireScopes(caller.scopes, tool.needs);
     checkJson(args);
-    const result = await tool.call(caller.until(extra.signal), args, tellingOf(extra));
+    const result = await tool.call(caller.until(extra.signal), args, exchange);
     done("OK");
     return result;
   } catch (error) {
@@ -258,25 +262,27 @@ async function callTool(context: CallContext, tool: Tool, extra: Extra, log: Log
     const body = await refused(context, problem, `tools/call ${tool.name}`, log);
     done(problem.code);
     if (isLogged("warning", context.log_level))
-      await extra.sendNotification({
-        method: "notifications/message",
-        params: { level: "warning", logger: tool.name, data: { code: problem.code, request_id } },
+      await exchange.tell("notifications/message", {
+        level: "warning",
+        logger: tool.name,
+        data: { code: problem.code, request_id },
       });
     // No structuredContent: clients hold it against the output schema, even in an error (SDK 1.32.2).
     return { isError: true, content: [{ type: "text", text: JSON.stringify(body) }] };
   }
 }
 
-/** What a tool tells while it works goes to the client that asked for it by a progress token. */
-function tellingOf({ _meta, sendNotification }: Extra): Telling {
-  const progressToken = _meta?.progressToken;
+function exchangeOf({ _meta, sendNotification, sendRequest, signal }: Extra): Exchange {
   return {
-    progress(progress, total) {
-      if (progressToken === undefined) return;
-      void sendNotification({ method: "notifications/progress", params: { progressToken, progress, total } });
-    },
+    progress_token: _meta?.progressToken,
+    // The SDK's types list the methods of the protocol one by one.
+    tell: (method, params) => sendNotification({ method, params } as ServerNotification),
+    ask: (method, params) => sendRequest({ method, params } as ServerRequest, ResultSchema, { signal }),
   };
 }
+
+/** Whether two are the same user of the same org. */
+export const isSame = (one: Caller, other: Caller) => one.sub === other.sub && one.org === other.org;
 
 /** From the least to the most urgent. */
 const LEVELS = LoggingLevelSchema.options;

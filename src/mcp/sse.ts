@@ -10,7 +10,7 @@ import { causeOf, type Log, shortened } from "../log.ts";
 import { invalidInput, Problem, problemFrom, unavailable } from "../problem.ts";
 import { Calls, MAX_TAKEN } from "./calls.ts";
 import { checkEnvelope, classify, isId, MAX_BATCH, NOT_A_MESSAGE } from "./messages.ts";
-import type { CallContext } from "./server.ts";
+import { type CallContext, isSame } from "./server.ts";
 import {
   CHANNEL,
   cancelElsewhere,
@@ -201,6 +201,7 @@ export function legacyDoor(
     for (const message of messages) {
       if (message.kind === "call")
         run(session_id, session, caller.through(session.client), message.call, requestId(request));
+      if (message.kind === "reply") transport.reply(message.reply, (asked) => isSame(asked.caller, caller));
       if (message.kind === "note" && message.method === "notifications/cancelled") {
         const { requestId: cancelled } = message.params;
         if (isId(cancelled) && !callsOf.get(session_id)?.cancel(cancelled))
@@ -241,7 +242,10 @@ export function legacyDoor(
     calls.take(call.id, async (signal) => {
       try {
         // The outbox keeps the order, so what it tells meanwhile need not be waited for.
-        const answer = await transport.call(call, context, signal, (told) => void send(told).catch(() => {}));
+        const answer = await transport.call(call, context, signal, (said) => {
+          void send(said).catch(() => {}); // then its answer will not go either, and that is told
+          return true;
+        });
         if (answer) await send(answer);
       } catch (error) {
         log("error", "problem", { request_id, ...causeOf(error) });

@@ -15,11 +15,18 @@ const ANNOTATIONS = {
   deletes: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
 } as const satisfies Record<Effect, object>;
 
-/** What a tool can tell its client while it works. */
-export interface Telling {
-  /** How much of the work is done; heard by clients that asked for it. */
-  progress(done: number, total: number): void;
+/** What goes between a tool and its client while it works. */
+export interface Exchange {
+  /** What the client wants to hear of the progress by; absent where it does not. */
+  readonly progress_token: string | number | undefined;
+  /** Sends a notification. */
+  tell(method: string, params: Record<string, unknown>): Promise<void>;
+  /** Asks the client and gives its reply. No tool of ours does: most clients cannot be asked. */
+  ask(method: string, params: Record<string, unknown>): Promise<Record<string, unknown>>;
 }
+
+/** How much of its work a tool has done. */
+type Progress = (done: number, total: number) => void;
 
 interface ToolDefinition<I extends TSchema, O extends TSchema> {
   name: string;
@@ -33,7 +40,7 @@ interface ToolDefinition<I extends TSchema, O extends TSchema> {
   /** What tools/list prints of the input, where the whole of it would repeat itself. */
   told?: TSchema;
   output: O;
-  run(caller: Caller, input: Static<I>, telling: Telling): Promise<Static<O>>;
+  run(caller: Caller, input: Static<I>, progress: Progress): Promise<Static<O>>;
   /** A short rendering for clients that show text only. Stored text appears in it quoted, as data. */
   text(output: Static<O>): string;
 }
@@ -47,7 +54,7 @@ export interface Tool {
   /** What tools/list prints. */
   readonly listed: object;
   /** Checks the arguments and runs it. Throws a Problem. */
-  call(caller: Caller, args: unknown, telling: Telling): Promise<CallToolResult>;
+  call(caller: Caller, args: unknown, exchange: Exchange): Promise<CallToolResult>;
 }
 
 /** A tool for the registry. Throws at start where the table of scopes has no line for it. */
@@ -67,8 +74,12 @@ export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefin
       outputSchema: output,
       annotations: ANNOTATIONS[effect],
     },
-    async call(caller, args, telling) {
-      const answer = await tool.run(caller, parse(input, withoutNulls(input, args)), telling);
+    async call(caller, args, { progress_token, tell }) {
+      const progress: Progress = (done, total) => {
+        if (progress_token !== undefined)
+          void tell("notifications/progress", { progressToken: progress_token, progress: done, total });
+      };
+      const answer = await tool.run(caller, parse(input, withoutNulls(input, args)), progress);
       return {
         content: [{ type: "text", text: tool.text(answer) }],
         structuredContent: answer as Record<string, unknown>,

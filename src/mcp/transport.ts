@@ -3,6 +3,7 @@ import {
   isJSONRPCRequest,
   type JSONRPCMessage,
   type JSONRPCNotification,
+  type JSONRPCRequest,
   type MessageExtraInfo,
   type RequestId,
 } from "@modelcontextprotocol/sdk/types.js";
@@ -46,15 +47,18 @@ export const rpcError = <Id extends RequestId | null>(id: Id, code: number, data
 
 const UNFIT_PARAMS = malformed("The params do not fit this method.");
 
-/** Takes what a call tells its client before it answers: progress, log messages. */
-export type Notify = (message: JSONRPCNotification) => void;
+/** Takes what a call tells or asks its client before it answers. False where there is no way to that client. */
+export type Tell = (message: JSONRPCNotification | JSONRPCRequest) => boolean;
+
+/** A client's answer to what it was asked. */
+export type Reply = JSONRPCMessage & { id: RequestId };
 
 interface Pending<Context> {
   context: Context;
   request_id: string;
   /** Set once a handler of ours has taken the call; an error without our data is then our own bug. */
   is_taken: boolean;
-  notify: Notify;
+  tell: Tell;
   settle(answer: JSONRPCMessage): void;
 }
 
@@ -62,7 +66,8 @@ interface Pending<Context> {
  * One transport and one SDK Server for every client and request of the process: a Server made per request costs
  * 0.3 to 0.5 ms (its constructor builds a validator; SDK 1.32.2), this 0.02. Clients' ids collide, so each call gets
  * an inner id, under which its own context is found. Nothing of a client outlives its call. Clients' notifications
- * and responses never enter: on a shared server one client's `cancelled` would hit another's call.
+ * never enter: on a shared server one client's `cancelled` would hit another's call. Their replies do, from the caller
+ * that was asked alone: the ids of what is asked are one counter, so anybody can guess them.
  */
 export class SharedTransport<Context extends { request_id: string }> implements Transport {
   onclose?: () => void;
@@ -70,6 +75,8 @@ export class SharedTransport<Context extends { request_id: string }> implements 
   onmessage?: <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
   #next = 1; // not 0: the SDK ignores the cancelling of a falsy id
   readonly #pending = new Map<RequestId, Pending<Context>>();
+  /** What clients have been asked, and in which call. */
+  readonly #asked = new Map<RequestId, RequestId>();
 
   constructor(private readonly log: Log) {}
 
@@ -87,13 +94,15 @@ export class SharedTransport<Context extends { request_id: string }> implements 
     return pending.context;
   }
 
-  /** What the Server sends: answers to calls, and what a call tells its client meanwhile. It asks clients nothing. */
+  /** What the Server sends: answers to calls, and what a call tells or asks its client meanwhile. */
   async send(message: JSONRPCMessage, { relatedRequestId }: TransportSendOptions = {}) {
     if ("method" in message) {
       const about = relatedRequestId === undefined ? undefined : this.#pending.get(relatedRequestId);
-      if ("id" in message || !about)
-        throw new Error("a shared server has nobody to ask, and tells those alone who call");
-      about.notify(message);
+      if (!about || relatedRequestId === undefined) throw new Error("a shared server tells those alone who call");
+      const is_told = about.tell(message);
+      if (!("id" in message)) return;
+      if (!is_told) throw new Error("the client cannot be asked: it does not take events");
+      this.#asked.set(message.id, relatedRequestId);
       return;
     }
     if (message.id === undefined) return;
@@ -108,12 +117,20 @@ export class SharedTransport<Context extends { request_id: string }> implements 
     } else pending.settle(message);
   }
 
-  /** Runs one call; undefined when its client went away first. `notify` takes what it tells before its answer. */
+  /** A reply of a client to what a call asked it. Nothing happens unless `is_his` knows the call's context. */
+  reply(message: Reply, is_his: (context: Context) => boolean) {
+    const pending = this.#pending.get(this.#asked.get(message.id) ?? "");
+    if (!pending || !is_his(pending.context)) return;
+    this.#asked.delete(message.id);
+    this.onmessage?.(message);
+  }
+
+  /** Runs one call; undefined when its client went away first. `tell` takes what it says before its answer. */
   call(
     message: Call,
     context: Context,
     signal: AbortSignal,
-    notify: Notify = () => {},
+    tell: Tell = () => false,
   ): Promise<JSONRPCMessage | undefined> {
     const { request_id } = context;
     const inner = { ...message, id: this.#next++ };
@@ -126,6 +143,7 @@ export class SharedTransport<Context extends { request_id: string }> implements 
       const end = (answer: JSONRPCMessage | undefined) => {
         signal.removeEventListener("abort", cancel);
         this.#pending.delete(inner.id);
+        for (const [asked, call] of this.#asked) if (call === inner.id) this.#asked.delete(asked);
         resolve(answer);
       };
       const cancel = () => {
@@ -134,7 +152,7 @@ export class SharedTransport<Context extends { request_id: string }> implements 
       };
       signal.addEventListener("abort", cancel, { once: true });
       const settle = (answer: JSONRPCMessage) => end({ ...answer, id: message.id } as JSONRPCMessage);
-      this.#pending.set(inner.id, { context, request_id, is_taken: false, notify, settle });
+      this.#pending.set(inner.id, { context, request_id, is_taken: false, tell, settle });
       this.onmessage?.(inner);
     });
   }

@@ -101,7 +101,7 @@ export const memoryTools = [
         }),
       ),
     }),
-    async run(caller, { text, memories, idempotency_key, ...given }, { progress }) {
+    async run(caller, { text, memories, idempotency_key, ...given }, progress) {
       if ((text === undefined) === (memories === undefined))
         throw invalidInput([{ at: "text", message: "give either text or memories" }]);
       if (memories && Object.keys(given).length > 0)
