@@ -49,12 +49,13 @@ create policy within_spaces on brain.entity_merges to brain_app
 revoke all on brain.entity_merges from public, brain_app;
 grant select, insert (id, space_id, key, variants), update (undone_at) on brain.entity_merges to brain_app;
 
--- A mention by the entity it counts for: a merged one counts for what it was merged into.
+-- A mention by the entity it counts for: a merged one counts for what it was merged into. A left join: an entity that
+-- was purged while it was mentioned anew is still mentioned.
 create or replace view brain.mentions with (security_invoker = true) as
   select memory_entities.org_id, memory_entities.space_id, memory_entities.memory_id,
-         coalesce(entities.merged_into, entities.key) as key, memory_entities.origin, memory_entities.is_active
+         coalesce(entities.merged_into, memory_entities.key) as key, memory_entities.origin, memory_entities.is_active
   from brain.memory_entities
-  join brain.entities using (org_id, space_id, key);
+  left join brain.entities using (org_id, space_id, key);
 comment on view brain.mentions is 'What each memory mentions, by the entities there are after merges.';
 revoke all on brain.mentions from public, brain_app;
 grant select on brain.mentions to brain_app;
