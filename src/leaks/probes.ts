@@ -89,6 +89,20 @@ const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   ],
 });
 
+const acting = (action: "archive" | "pause" | "restore"): RouteProbe => ({
+  needs: ["memories:write"],
+  reads: false,
+  asks: ({ ids, app_id, key }) => [
+    post(`${MEMORIES}/actions/${action}`, { memory_ids: ids }),
+    post(
+      `${MEMORIES}/actions/${action}`,
+      { memory_ids: ids, category: "note" },
+      { "idempotency-key": `${action}-${key}` },
+    ),
+    post(`${MEMORIES}/actions/${action}`, { app_id }),
+  ],
+});
+
 /** One entry for each registered route, by its key in ROUTE_NEEDS. */
 export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "GET /health/live": { needs: "public", reads: true, asks: () => [get("/health/live")] },
@@ -150,11 +164,26 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     reads: false,
     asks: ({ ids }) => [{ method: "DELETE", path: MEMORIES, body: { memory_ids: ids } }],
   },
+  "POST /api/v1/memories/actions/archive": acting("archive"),
+  "POST /api/v1/memories/actions/pause": acting("pause"),
+  "POST /api/v1/memories/actions/restore": acting("restore"),
+  "GET /api/v1/memories/categories": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: () => [get(`${MEMORIES}/categories`)],
+    views: () => [get(`${MEMORIES}/categories`)],
+  },
   "GET /api/v1/memories/:id": {
     needs: ["memories:read"],
     reads: true,
     asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
     views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
+  },
+  "GET /api/v1/memories/:id/access-log": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/access-log?size=100`)),
+    views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/access-log?size=2`)),
   },
   "GET /api/v1/memories/:id/history": {
     needs: ["memories:read"],

@@ -10,7 +10,7 @@ import type { SearchAnswer, SearchRequest } from "./schema.ts";
 const MAX_COUNT = 1000;
 
 /** What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. */
-export function searchMemories(
+export async function searchMemories(
   caller: Caller,
   { query, limit = 10, filter = {} }: SearchRequest,
 ): Promise<SearchAnswer> {
@@ -22,7 +22,7 @@ export function searchMemories(
     access_entities: listed(filter.access_entity),
     include_superseded: filter.include_superseded || null,
   };
-  return caller.read(async (tx) => {
+  const answer = await caller.read(async (tx) => {
     const { found, total } = await findIn(tx, query, wanted, { offset: 0, limit, count_to: MAX_COUNT });
     return {
       results: found.map((memory) => ({ ...memory, matched: ["lexical"] })),
@@ -31,6 +31,8 @@ export function searchMemories(
       degraded: [],
     };
   });
+  caller.recalled("search", answer.results);
+  return answer;
 }
 
 export type Found = Memory & { score: number };

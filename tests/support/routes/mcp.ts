@@ -31,6 +31,7 @@ const message = (path: string) =>
     status: 202,
     open_to: ["owner"],
     otherwise: 403,
+    goes_on: true,
     make: stream,
     call: (session): Attempt => ({ path: `${path}?session_id=${session.session_id}`, body: calling(session) }),
   });
@@ -40,6 +41,7 @@ export const rows: Record<string, Row> = {
   "POST /mcp": {
     status: 200,
     otherwise: 200,
+    goes_on: true, // what its tools write does not: tests/http/apps.test.ts
     call: (thing) => ({ body: calling(thing) }),
     shows: ({ content }) => content,
   },
