@@ -10,7 +10,10 @@ export const closed = { additionalProperties: false } as const;
  * A whole number in a query string. As text with a pattern: Elysia's own numbers take 0x10 and 1e2, and when they do
  * not fit they do not say which parameter it was (1.4.30). `told` is what the OpenAPI document prints.
  */
-const inQuery = (pattern: string, told: { minimum: number; maximum: number; default: number; description: string }) =>
+export const inQuery = (
+  pattern: string,
+  told: { minimum: number; maximum: number; default: number; description: string },
+) =>
   t
     .Transform(t.String({ pattern, told: { type: "integer", ...told } }))
     .Decode(Number)

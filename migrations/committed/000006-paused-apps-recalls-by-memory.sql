@@ -1,5 +1,5 @@
 --! Previous: sha1:af1e92c27d0e7bbb1584c07e29fae00c9e695f55
---! Hash: sha1:183aab4e6d6578fb4acdd1ba8e75793051078121
+--! Hash: sha1:de836c54deb1fd6b3ca8bb079cddd4010290d5b0
 --! Message: paused apps, recalls by memory
 
 -- Paused apps write nothing; the log of recalls is found by memory; secrets are written one by one; the purge leaves
@@ -8,6 +8,9 @@
 -- Not gathered first (fastupdate): every reader would go through what is still to be sorted in, of all orgs.
 create index memory_access_log_memory_ids_idx on brain.memory_access_log using gin (org_id, memory_ids)
   with (fastupdate = off);
+
+-- What came through an app, by space: a walk by the app alone would go through spaces the caller cannot see.
+create index memories_app_idx on brain.memories (org_id, space_id, app_id, created_at desc, id desc) include (state);
 
 --! Included settings.sql
 -- Settings of an org. Whoever is in it may read them, the secrets nobody; who may change them is a matter of scopes,

@@ -74,6 +74,8 @@ export const toolCall = (name: string, args: object) => ({
 });
 
 const MEMORIES = "/api/v1/memories";
+const APPS = "/api/v1/apps";
+const CONFIG = "/api/v1/config";
 const LIST_TOOLS = { jsonrpc: "2.0", id: "call", method: "tools/list" };
 
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
@@ -217,6 +219,60 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
       post("/api/v1/search", { query: words, limit: 50 }),
       post("/api/v1/search", { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
     ],
+  },
+  "GET /api/v1/apps": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ thread }) => [query(APPS, { size: "100" }), query(APPS, { name: thread.slice(0, 64) })],
+    views: () => [query(APPS, { size: "100" }), query(APPS, { sort_by: "memories", sort_direction: "desc" })],
+  },
+  "GET /api/v1/apps/:id": { needs: ["apps:read"], reads: true, asks: ({ app_id }) => [get(`${APPS}/${app_id}`)] },
+  "GET /api/v1/apps/:id/memories": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ app_id }) => [get(`${APPS}/${app_id}/memories`)],
+  },
+  "GET /api/v1/apps/:id/accessed": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ app_id }) => [get(`${APPS}/${app_id}/accessed`)],
+  },
+  "PUT /api/v1/apps/:id": {
+    needs: ["apps:write"],
+    reads: false,
+    asks: ({ app_id }) => [
+      { method: "PUT", path: `${APPS}/${app_id}`, body: { is_active: false } },
+      { method: "PUT", path: `${APPS}/${app_id}?is_active=true` },
+    ],
+  },
+  "GET /api/v1/stats": {
+    needs: ["stats:read"],
+    reads: true,
+    asks: () => [get("/api/v1/stats?days=366")],
+    views: () => [get("/api/v1/stats?days=2")],
+  },
+  "GET /api/v1/config": {
+    needs: ["admin:read"],
+    reads: true,
+    asks: () => [get(CONFIG)],
+    views: () => [get(CONFIG)],
+  },
+  // Refused: settings are the whole org's, and what is planted there must be as it was at the end. That orgs do not
+  // touch each other's is in tests/http/config.test.ts.
+  "PUT /api/v1/config": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ content }) => [{ method: "PUT", path: CONFIG, body: { planted: content } }],
+  },
+  "PATCH /api/v1/config": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ content }) => [{ method: "PATCH", path: CONFIG, body: { planted: content } }],
+  },
+  "POST /api/v1/config/reset": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ id }) => [post(`${CONFIG}/reset?org=${id}`, undefined)],
   },
   "GET /api/v1/tokens/me": {
     needs: [],
