@@ -2,6 +2,7 @@ import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js";
 import type { Server } from "bun";
 import { Elysia, t } from "elysia";
 import type { Caller, Database } from "../db.ts";
+import { accepts } from "../http/accept.ts";
 import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
 import { payFor } from "../http/limits.ts";
@@ -100,7 +101,7 @@ export function legacyDoor(
   async function open(request: Request, caller: Caller, client: string): Promise<Response> {
     if (request.method !== "GET")
       throw new Problem("METHOD_NOT_ALLOWED", "A stream is opened by GET.", { headers: { allow: "GET" } });
-    if (!/text\/event-stream|text\/\*|\*\/\*/i.test(request.headers.get("accept") ?? "*/*"))
+    if (!accepts(request.headers.get("accept"), "text/event-stream"))
       throw new Problem("NOT_ACCEPTABLE", "The answer is text/event-stream.");
     if (is_stopping) throw unavailable("The service is stopping; connect again.");
     const toolsets = toolsetsFrom(request.url);
@@ -271,7 +272,7 @@ export function legacyDoor(
       ({ request, caller, params }) => open(request, self(caller, params.user), appFrom(params.client)),
       {
         params: t.Object({ client: t.String(), user: t.String() }),
-        detail: { summary: "MCP, legacy stream (HTTP with SSE)", tags: ["mcp"] },
+        detail: { summary: "MCP, legacy stream (HTTP with SSE)", tags: ["mcp"], "x-stream": true },
       },
     )
     .post("/mcp/messages", ({ request, caller }) => take(request, caller), {

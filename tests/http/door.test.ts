@@ -83,6 +83,14 @@ describe("the order at the door", () => {
     });
   });
 
+  test("OPTIONS names the methods that are there: a stream has no HEAD", async () => {
+    for (const [path, allow] of [
+      ["/mcp/cursor/sse/me", "GET"],
+      ["/mcp", "POST"],
+    ] as const)
+      expect((await world.raw(path, { method: "OPTIONS" })).headers.get("allow")).toBe(allow);
+  });
+
   test("every answer has a request id, and a problem repeats it", async () => {
     for (const path of ["/health/live", "/nowhere", "/api/v1/memories", "/mcp"]) {
       const { headers, body } = await world.raw(path);

@@ -233,9 +233,8 @@ describe("refused", () => {
     await until(async () => (await sessions()).length === 0);
     expect((await fetch(`${service.url}/mcp/cursor/sse/me`, { method: "HEAD", headers })).status).toBe(405);
     expect((await fetch(`${service.url}/mcp/a%20b/sse/me`, { headers })).status).toBe(422);
-    expect(
-      (await fetch(`${service.url}/mcp/cursor/sse/me`, { headers: { ...headers, accept: "text/html" } })).status,
-    ).toBe(406);
+    for (const accept of ["text/html", "text/event-stream;q=0", "text/*, text/event-stream;q=0"])
+      expect((await fetch(`${service.url}/mcp/cursor/sse/me`, { headers: { ...headers, accept } })).status).toBe(406);
     expect(await sessions()).toEqual([]);
   });
 });
