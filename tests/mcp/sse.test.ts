@@ -320,6 +320,20 @@ describe("the end", () => {
     leave();
   });
 
+  test("one user has a hundred streams and no more, and takes none from another", async () => {
+    const own = await serve();
+    const headers = await bearer(cyd);
+    const gone = new AbortController();
+    const open = async (of = headers) =>
+      (await fetch(`${own.url}/mcp/cursor/sse/me`, { headers: of, signal: gone.signal })).status;
+    const statuses = await Promise.all(Array.from({ length: 110 }, () => open()));
+    expect(statuses.sort()).toEqual([...Array(100).fill(200), ...Array(10).fill(503)]);
+    expect(await open()).toBe(503);
+    expect(await open(await bearer(ada))).toBe(200);
+    gone.abort();
+    await own.stop();
+  });
+
   test("stopping lets the calls that were taken end, and sends their answers", async () => {
     const other = await serve();
     const { endpoint, next } = await listen(ben, other.url);
