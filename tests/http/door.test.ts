@@ -128,6 +128,20 @@ describe("tokens", () => {
       expect(await knock(`${scheme} ${await sign(claims())}`)).toEqual({ status: 200, code: undefined });
   });
 
+  test("one without scopes, grants or with what we do not read is let in, and may what needs no scope", async () => {
+    const { scope: _s, grants: _g, ...bare } = claims();
+    for (const payload of [
+      bare,
+      { ...bare, scope: "" },
+      { ...bare, email: 7, name: ["x"], nbf: now() - 1, roles: {} },
+    ]) {
+      const authorization = `Bearer ${await sign(payload)}`;
+      expect(await knock(authorization)).toEqual({ status: 403, code: "INSUFFICIENT_SCOPE" });
+      const { body } = await world.raw("/api/v1/tokens/me", { headers: { authorization } });
+      expect(body).toMatchObject({ scopes: [], grants: ["user:ada"] });
+    }
+  });
+
   test("a clock may be 30 seconds off, and 256 grants fit", async () => {
     const grants = Array.from({ length: 256 }, (_, index) => `team:t${index}`);
     expect((await knock(`Bearer ${await sign({ ...claims(), iat: now() + 28, grants })}`)).status).toBe(200);
