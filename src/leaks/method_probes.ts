@@ -97,7 +97,8 @@ export const METHOD_PROBES: Readonly<Record<string, ToolProbe>> = {
   },
   "completion/complete entity": completed("entity", ({ entity }) => [entity, begins(entity), entity.toUpperCase()]),
   "completion/complete tag": completed("tag", ({ tag }) => [tag, begins(tag)]),
-  "completion/complete access_entity": completed("access_entity", ({ space }) => [space]),
+  // The name of a shared space may be what one's own begin with.
+  "completion/complete access_entity": completed("access_entity", ({ sub }) => [`user:${sub}`]),
   "completion/complete category": notCompleted("category", ({ tag }) => tag),
   "completion/complete task": notCompleted("task", ({ content }) => content, "recall_context"),
   "completion/complete decision": notCompleted("decision", ({ content }) => content, "store_decision"),
