@@ -34,10 +34,10 @@ const argument = (name: string, value: string, prompt = "review_memories") => ({
   argument: { name, value },
 });
 
-/** Completed from what is stored: by another's, and by nothing at all. */
+/** Completed from what is stored: by another's; by nothing at all among the views. */
 const completed = (name: string, of: (aim: Aim) => string[]): ToolProbe => ({
   ...reading,
-  asks: (aim) => ["", ...of(aim)].map((value) => argument(name, value)),
+  asks: (aim) => of(aim).map((value) => argument(name, value)),
   views: () => [argument(name, ""), argument(name, "team:")],
 });
 
@@ -47,7 +47,7 @@ const begins = (name: string) => name.slice(0, -4);
 /** Free text has no completions, and what is one of a few words the same ones for everybody. */
 const notCompleted = (name: string, of: (aim: Aim) => string, prompt?: string): ToolProbe => ({
   ...signed_in,
-  asks: (aim) => [argument(name, of(aim), prompt), argument(name, "", prompt)],
+  asks: (aim) => [argument(name, of(aim), prompt)],
 });
 
 const prompt = (name: string, given: object) => ({ name, arguments: given });
@@ -59,7 +59,7 @@ export const METHOD_PROBES: Readonly<Record<string, ToolProbe>> = {
   "prompts/list": list,
   "resources/list": {
     ...signed_in,
-    asks: ({ id }) => [{}, { cursor: `1:${Buffer.from(`9999-01-01T00:00:00Z ${id}`).toString("base64url")}` }],
+    asks: ({ id }) => [{ cursor: `1:${Buffer.from(`9999-01-01T00:00:00Z ${id}`).toString("base64url")}` }],
     views: () => [{}],
   },
   "resources/read brain://guide/{name}": {
@@ -89,7 +89,6 @@ export const METHOD_PROBES: Readonly<Record<string, ToolProbe>> = {
   "prompts/get review_memories": {
     ...reading,
     asks: ({ entity, space }) => [
-      prompt("review_memories", {}),
       prompt("review_memories", { entity }),
       prompt("review_memories", { access_entity: space }),
     ],
