@@ -266,8 +266,19 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
   list_memories: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ space }) => [{ limit: 100 }, { access_entity: space }, { state: "archived" }],
-    views: () => [{ limit: 100 }, { limit: 2 }],
+    asks: ({ space, entity, tag, artifact_ref, app_id }) => [
+      { limit: 100 },
+      { filter: { access_entity: space } },
+      { filter: { state: "archived" } },
+      { filter: { entity, tag: [tag, "none"], match: "any" } },
+      { filter: { artifact_ref } },
+      { filter: { app_id } },
+    ],
+    views: () => [
+      { limit: 100 },
+      { limit: 2 },
+      { limit: 2, filter: { scope: "user", category: ["note", "decision"] } },
+    ],
   },
   get_memory: {
     needs: ["memories:read"],

@@ -2,18 +2,11 @@ import { type Static, type TSchema, t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
 import { invalidInput, Problem } from "../problem.ts";
 import { closed, Id, oneOf } from "../schema.ts";
+import { filterOf } from "./filter.ts";
+import { MemoryFilter } from "./filter_schema.ts";
 import { LeanMemory, lean, line } from "./lean.ts";
 import { listMemories } from "./list.ts";
-import {
-  CATEGORIES,
-  CLEARABLE,
-  Deleted,
-  fields,
-  type MemoryChanges,
-  type NewMemory,
-  READABLE_STATES,
-  SpaceName,
-} from "./schema.ts";
+import { CLEARABLE, Deleted, fields, type MemoryChanges, type NewMemory, SpaceName } from "./schema.ts";
 import {
   addMemories,
   addMemory,
@@ -79,6 +72,9 @@ const Changes = <F extends Record<string, TSchema>>(changed: F) =>
     closed,
   );
 
+/** Lists show what was replaced too. */
+const ListFilter = t.Omit(MemoryFilter, ["include_superseded"]);
+
 const counted = (count: number, what: string) => `${count} ${count === 1 ? what : what.replace(/y$/, "ies")}`;
 
 export const memoryTools = [
@@ -136,9 +132,7 @@ export const memoryTools = [
     effect: "reads",
     input: t.Object(
       {
-        state: t.Optional(oneOf(READABLE_STATES, { description: "Default active." })),
-        category: t.Optional(oneOf(CATEGORIES)),
-        access_entity: t.Optional(SpaceName),
+        filter: t.Optional(ListFilter),
         limit: t.Optional(t.Number({ minimum: 1, maximum: 100, multipleOf: 1, description: "Default 20." })),
         cursor: t.Optional(t.String({ minLength: 1, maxLength: 256 })),
       },
@@ -149,8 +143,9 @@ export const memoryTools = [
       total: t.Optional(t.Number()),
       next_cursor: t.Optional(t.String()),
     }),
-    async run(caller, { limit, ...query }) {
-      const { items, total, next_cursor } = await listMemories(caller, { ...query, ...(limit && { size: limit }) });
+    async run(caller, { filter = {}, limit, cursor }) {
+      const paging = { ...(limit && { size: limit }), ...(cursor && { cursor }) };
+      const { items, total, next_cursor } = await listMemories(caller, paging, filterOf(filter));
       return { items: items.map(lean), ...(total !== null && { total }), ...(next_cursor && { next_cursor }) };
     },
     text: ({ items, next_cursor }) =>

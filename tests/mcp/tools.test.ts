@@ -37,7 +37,7 @@ test("the tools, their annotations and arguments", async () => {
     [
       "search_memory [readOnly idempotent] query limit filter",
       "add_memories [] text memories category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata supersedes idempotency_key",
-      "list_memories [readOnly idempotent] state category access_entity limit cursor",
+      "list_memories [readOnly idempotent] filter limit cursor",
       "get_memory [readOnly idempotent] memory_id history",
       "update_memory [destructive idempotent] memory_id text category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata supersedes clear if_revision idempotency_key",
       "delete_memories [destructive idempotent] memory_ids idempotency_key",
