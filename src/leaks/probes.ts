@@ -179,8 +179,10 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "POST /api/v1/search": {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ content, entity, space }) => [
+    asks: ({ content, entity, tag, artifact_ref, space }) => [
       post("/api/v1/search", { query: content, limit: 50 }),
+      post("/api/v1/search", { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
+      post("/api/v1/search", { query: content, filter: { artifact_ref } }),
       post("/api/v1/search", { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
       post("/api/v1/search", { query: content, filter: { access_entity: space } }),
     ],
@@ -266,13 +268,12 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
   list_memories: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ space, entity, tag, artifact_ref, app_id }) => [
+    asks: ({ space, entity, tag, artifact_ref }) => [
       { limit: 100 },
       { filter: { access_entity: space } },
       { filter: { state: "archived" } },
       { filter: { entity, tag: [tag, "none"], match: "any" } },
       { filter: { artifact_ref } },
-      { filter: { app_id } },
     ],
     views: () => [
       { limit: 100 },

@@ -1,7 +1,7 @@
 import type { Tx } from "../db.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
 import type { MemoryFilter } from "./filter_schema.ts";
-import { CATEGORIES, type ListQuery, READABLE_STATES } from "./schema.ts";
+import { CATEGORIES, type ListQuery, MAX_TAG_LENGTH, READABLE_STATES } from "./schema.ts";
 
 /** What a memory must be, field by field; null allows anything. */
 export interface Filter {
@@ -49,8 +49,6 @@ export const ANY: Filter = {
 };
 
 const MAX_TAGS = 16;
-/** A key of 128, the sign, a value of 1024. */
-const MAX_TAG_LENGTH = 1153;
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$/;
 /** The end of the year 9999, in milliseconds. */
 const LAST_MOMENT = 253_402_300_799_999;
@@ -105,7 +103,7 @@ export function filterOf(given: MemoryFilter): Filter {
     categories: listed(given.category),
     access_entities: listed(given.access_entity),
     scopes: listed(given.scope),
-    app_ids: listed(given.app_id),
+    app_ids: null,
     apps: listed(given.app),
     artifact_types: listed(given.artifact_type),
     artifact_refs: listed(given.artifact_ref),

@@ -1,33 +1,67 @@
 import { type Static, type TSchema, t } from "elysia";
-import { SPACE_PREFIXES } from "../auth/grants.ts";
+import { SPACE_NAME, SPACE_PREFIXES } from "../auth/grants.ts";
+import { byName } from "../mcp/print.ts";
 import { closed, oneOf } from "../schema.ts";
-import { CATEGORIES, fields, Moment, READABLE_STATES, SpaceName, UUID } from "./schema.ts";
+import { CATEGORIES, fields, MAX_TAG_LENGTH, READABLE_STATES, SOURCES } from "./schema.ts";
 
 const MAX_VALUES = 32;
+const described = (description?: string) => (description === undefined ? {} : { description });
 
-const oneOrMore = <S extends TSchema>(value: S, description: string) =>
-  t.Union([value, t.Array(value, { minItems: 1, maxItems: MAX_VALUES })], { description });
+const list = <S extends TSchema>(value: S) => t.Array(value, { minItems: 1, maxItems: MAX_VALUES });
+// One value or several; tools/list prints the first of the two forms.
+const oneOrMore = <S extends TSchema>(value: S, description?: string) =>
+  t.Optional(t.Union([value, list(value)], described(description)));
+const listOrOne = <S extends TSchema>(value: S, description?: string) =>
+  t.Optional(t.Union([list(value), value], described(description)));
 
-/** What a memory must be: every field given holds, several values of one field mean any of them. One shape for search and lists. */
+const text = (maxLength: number) => t.String({ minLength: 1, maxLength });
+const Moment = (description?: string) =>
+  t.Optional(t.String({ minLength: 1, maxLength: 40, ...described(description) }));
+
+/** What a memory must be: every field given holds; several values of one mean any of them. One shape for search and lists. */
 export const MemoryFilter = t.Object(
   {
-    category: t.Optional(oneOrMore(oneOf(CATEGORIES), "Any of these.")),
-    state: t.Optional(oneOrMore(oneOf(READABLE_STATES), "Default active.")),
-    access_entity: t.Optional(oneOrMore(SpaceName, "Only in these spaces.")),
-    scope: t.Optional(oneOrMore(oneOf(SPACE_PREFIXES), "Spaces of these kinds.")),
-    app: t.Optional(oneOrMore(t.String({ minLength: 1, maxLength: 64 }), "Written through these clients.")),
-    app_id: t.Optional(oneOrMore(t.String({ pattern: `^${UUID}$` }), "The same, by id.")),
-    artifact_type: t.Optional(oneOrMore(fields.artifact_type, "Any of these.")),
-    artifact_ref: t.Optional(oneOrMore(t.String({ minLength: 1, maxLength: 1024 }), "Exactly one of these.")),
-    entity: t.Optional(oneOrMore(t.String({ minLength: 1, maxLength: 256 }), "About one of these, in any spelling.")),
-    tag: t.Optional(oneOrMore(t.String({ minLength: 1, maxLength: 1153 }), "key or key=value; all, see match.")),
-    evidence: t.Optional(oneOrMore(t.String({ minLength: 1, maxLength: 2048 }), "All, see match.")),
-    match: t.Optional(oneOf(["all", "any"], { description: "Of tag, and of evidence. Default all." })),
-    source: t.Optional(oneOrMore(fields.source, "Any of these.")),
-    from_date: t.Optional(Moment),
-    to_date: t.Optional(Moment),
-    include_superseded: t.Optional(t.Boolean({ description: "What a newer one replaces too. Default false." })),
+    category: listOrOne(oneOf(CATEGORIES)),
+    state: listOrOne(oneOf(READABLE_STATES), "Default active."),
+    access_entity: listOrOne(t.String({ maxLength: 512, pattern: SPACE_NAME }), "Names of spaces."),
+    scope: oneOrMore(oneOf(SPACE_PREFIXES)),
+    app: oneOrMore(text(64), "Client it came through."),
+    artifact_type: oneOrMore(fields.artifact_type),
+    artifact_ref: oneOrMore(text(1024)),
+    entity: oneOrMore(text(256), "In any spelling."),
+    tag: listOrOne(text(MAX_TAG_LENGTH), "key or key=value."),
+    evidence: listOrOne(text(2048)),
+    match: t.Optional(oneOf(["all", "any"], { description: "Of tag, of evidence. Default all." })),
+    source: oneOrMore(oneOf(SOURCES)),
+    from_date: Moment("Stored since: RFC 3339."),
+    to_date: Moment(),
+    include_superseded: t.Optional(t.Boolean({ description: "Replaced ones too." })),
   },
-  closed,
+  { ...closed, description: "All fields must hold; of a list, any value." },
 );
 export type MemoryFilter = Static<typeof MemoryFilter>;
+
+/** As search_memory prints it: what kinds of artifact and source there are is told at add_memories. */
+const { artifact_type, source } = MemoryFilter.properties;
+export const toldFilter = {
+  ...MemoryFilter,
+  properties: { ...MemoryFilter.properties, ...byName({ artifact_type, source }) },
+};
+
+/** Arguments of the earlier system's searches, and where they have gone. */
+export const MOVED: Readonly<Record<string, string>> = {
+  filter_tags: "filter.tag",
+  filter_evidence: "filter.evidence",
+  filter_category: "filter.category",
+  filter_scope: "filter.scope",
+  filter_artifact_type: "filter.artifact_type",
+  filter_artifact_ref: "filter.artifact_ref",
+  filter_entity: "filter.entity",
+  filter_source: "filter.source",
+  filter_access_entity: "filter.access_entity",
+  filter_app: "filter.app",
+  filter_mode: "filter.match",
+  created_after: "filter.from_date",
+  created_before: "filter.to_date",
+  exclude_states: "filter.state, which names what to find",
+};

@@ -1,12 +1,12 @@
-import { type Static, type TSchema, t } from "elysia";
+import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
 import { invalidInput, Problem } from "../problem.ts";
 import { closed, Id, oneOf } from "../schema.ts";
 import { filterOf } from "./filter.ts";
-import { MemoryFilter } from "./filter_schema.ts";
+import { MOVED } from "./filter_schema.ts";
 import { LeanMemory, lean, line } from "./lean.ts";
 import { listMemories } from "./list.ts";
-import { CLEARABLE, Deleted, fields, type MemoryChanges, type NewMemory, SpaceName } from "./schema.ts";
+import { Deleted, type MemoryChanges, type NewMemory, SpaceName } from "./schema.ts";
 import {
   addMemories,
   addMemory,
@@ -16,64 +16,17 @@ import {
   memoryHistory,
   updateMemory,
 } from "./service.ts";
-
-const { content, ...structured } = fields;
-
-const structuredFields = t.Partial(t.Object(structured)).properties;
-
-const idempotency_key = t.Optional(
-  t.String({ pattern: "^[\\x21-\\x7e]{1,256}$", description: "Same key, same write: safe to retry for 24 hours." }),
-);
-
-const NewText = t.Object({ text: content, ...structuredFields }, closed);
-const MAX_TEXTS = 20;
-
-const NewTexts = <S extends TSchema>(item: S) =>
-  t.Object(
-    {
-      text: t.Optional(content),
-      memories: t.Optional(
-        t.Array(item, {
-          minItems: 1,
-          maxItems: MAX_TEXTS,
-          description: "Several, each with text and the fields beside.",
-        }),
-      ),
-      ...structuredFields,
-      idempotency_key,
-    },
-    closed,
-  );
-
-/** The fields by name: what each may be is told once, beside `text` of add_memories. */
-const byName = Object.fromEntries(Object.keys(structured).map((name) => [name, t.Optional(t.Unknown())])) as Record<
-  keyof typeof structured,
-  TSchema
->;
-const AnyText = t.Object({ text: t.String(), ...byName }, closed);
-
-const Changes = <F extends Record<string, TSchema>>(changed: F) =>
-  t.Object(
-    {
-      memory_id: Id,
-      text: t.Optional(content),
-      ...changed,
-      clear: t.Optional(t.Array(oneOf(CLEARABLE), { maxItems: CLEARABLE.length, description: "Fields to empty." })),
-      if_revision: t.Optional(
-        t.Number({
-          minimum: 1,
-          maximum: 999_999_999,
-          multipleOf: 1,
-          description: "Only if it is still at this revision.",
-        }),
-      ),
-      idempotency_key,
-    },
-    closed,
-  );
-
-/** Lists show what was replaced too. */
-const ListFilter = t.Omit(MemoryFilter, ["include_superseded"]);
+import {
+  Changes,
+  Ids,
+  Listing,
+  type NewText,
+  NewTexts,
+  toldOfChanges,
+  toldOfKey,
+  toldOfListing,
+  toldOfNewTexts,
+} from "./tool_inputs.ts";
 
 const counted = (count: number, what: string) => `${count} ${count === 1 ? what : what.replace(/y$/, "ies")}`;
 
@@ -85,8 +38,8 @@ export const memoryTools = [
       "Call it when a decision, convention, fact or lesson should outlive this session; give one text, or up to 20 " +
       "memories. Gives the id of each stored memory and its space.",
     effect: "adds",
-    input: NewTexts(NewText),
-    told: NewTexts(AnyText),
+    input: NewTexts,
+    told: toldOfNewTexts,
     output: t.Object({
       memories: t.Array(
         t.Object({
@@ -130,14 +83,9 @@ export const memoryTools = [
       "Call it to see what was stored last, or to walk through everything. Gives memories newest first and a cursor " +
       "for the next page.",
     effect: "reads",
-    input: t.Object(
-      {
-        filter: t.Optional(ListFilter),
-        limit: t.Optional(t.Number({ minimum: 1, maximum: 100, multipleOf: 1, description: "Default 20." })),
-        cursor: t.Optional(t.String({ minLength: 1, maxLength: 256 })),
-      },
-      closed,
-    ),
+    input: Listing,
+    told: toldOfListing,
+    moved: MOVED,
     output: t.Object({
       items: t.Array(LeanMemory),
       total: t.Optional(t.Number()),
@@ -205,8 +153,8 @@ export const memoryTools = [
       "Call it when a stored memory is no longer right: fields are those of add_memories, what you leave out stays, " +
       "and access_entity moves it. Gives its new revision.",
     effect: "changes",
-    input: Changes(structuredFields),
-    told: Changes(byName),
+    input: Changes,
+    told: toldOfChanges,
     output: t.Object({ id: t.String(), revision: t.Number(), access_entity: t.String(), updated_at: t.String() }),
     async run(caller, { memory_id, text, clear = [], if_revision, idempotency_key, ...given }) {
       const changes = {
@@ -233,7 +181,8 @@ export const memoryTools = [
       "Call it with ids when memories are wrong or not wanted any more. Gives how many were deleted, and how many " +
       "skipped because they were not found.",
     effect: "deletes",
-    input: t.Object({ memory_ids: t.Array(Id, { minItems: 1, maxItems: 1000 }), idempotency_key }, closed),
+    input: Ids,
+    told: toldOfKey,
     output: Deleted,
     run: (caller, { memory_ids, idempotency_key }) => deleteMemories(caller, memory_ids, { idempotency_key }),
     text: ({ deleted, skipped }) => `Deleted ${deleted}, skipped ${skipped}.`,
@@ -297,4 +246,4 @@ async function namingText<T>(work: Promise<T>): Promise<T> {
 }
 
 /** The one name that differs: tools call it text, as their users know it; everything else calls it content. */
-const asNewMemory = ({ text, ...rest }: Static<typeof NewText>): NewMemory => ({ content: text, ...rest });
+const asNewMemory = ({ text, ...rest }: NewText): NewMemory => ({ content: text, ...rest });

@@ -113,7 +113,7 @@ test.each([
   [{ scope: ["project", "team"], state: ["active", "archived"] }, "bc"],
   [{ app: "claude-code" }, "f"],
   [{ app: ["claude-code", "rest"] }, "abdef"],
-  [{ app_id: "01a2079c-0000-7000-8000-000000000000" }, ""],
+  [{ app_id: "01a2079c-0000-7000-8000-000000000000" }, "422 filter.app_id"],
   [{ artifact_type: ["api", "db"], artifact_ref: "POST /x" }, "a"],
   [{ entity: ["POSTGRES-QL", "c"] }, "abe"],
   [{ source: ["inference", "import"], state: "archived" }, "c"],

@@ -61,6 +61,7 @@ test("the definitions stay within their budget", async () => {
   const { client } = await world.assistant(ada);
   const { tools } = await client.listTools();
   const output = tools.reduce((sum, tool) => sum + bytes(tool.outputSchema), 0);
+  console.log(`tools/list: ${bytes(tools) - output} bytes of input, ${output} of output`);
   expect(bytes(tools) - output).toBeLessThanOrEqual(10_000);
   expect(output).toBeLessThanOrEqual(6_000);
   expect(tools.length).toBeLessThanOrEqual(8);
@@ -230,6 +231,29 @@ test("update_memory refuses to change nothing, and to set and clear one field", 
   for (const args of [{}, { clear: [] }, { thread: "a", clear: ["thread"] }, { clear: ["content"] }])
     expect(await call("update_memory", { memory_id, ...args })).toMatchObject({ problem: { code: "INVALID_INPUT" } });
 });
+
+test.each(["search_memory", "list_memories"])(
+  "%s says where the filters of the earlier system have gone",
+  async (tool) => {
+    const { call } = await world.assistant(ada);
+    const args = {
+      ...(tool === "search_memory" && { query: "x" }),
+      filter_category: "note",
+      filter_tags: "a",
+      colour: "red",
+    };
+    expect(await call(tool, args)).toMatchObject({
+      problem: {
+        code: "INVALID_INPUT",
+        errors: [
+          { at: "filter_category", message: "is now filter.category" },
+          { at: "filter_tags", message: "is now filter.tag" },
+          { at: "colour", message: "is not known here" },
+        ],
+      },
+    });
+  },
+);
 
 test("whoami tells user, org, scopes and spaces", async () => {
   const { call } = await world.assistant({ ...ada, scopes: ["memories:read"] });
