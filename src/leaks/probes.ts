@@ -214,6 +214,17 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
 
+  "GET /.well-known/oauth-protected-resource": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource")],
+  },
+  "GET /.well-known/oauth-protected-resource/mcp": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
+  },
+  "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
   "POST /mcp": {
     needs: [],
     reads: true,
