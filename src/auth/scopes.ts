@@ -68,6 +68,7 @@ export const TOOL_NEEDS: Record<string, readonly Scope[]> = {
   delete_memories: ["memories:delete"],
   delete_all_memories: ["memories:delete"],
   add_memories_status: ["memories:read"],
+  get_embedder_info: ["admin:read"],
   whoami: [],
 };
 

@@ -295,8 +295,8 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
   get_memory: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
-    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
+    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
+    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
   },
   update_memory: {
     needs: ["memories:write"],
@@ -326,5 +326,6 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

@@ -1,9 +1,17 @@
 import { identityTools } from "../auth/tools.ts";
+import { memoryAdminTools } from "../memories/admin_tools.ts";
 import { memoryTools } from "../memories/tools.ts";
+import { embedderTools } from "../search/embedder_tool.ts";
 import { searchTools } from "../search/tools.ts";
 import type { DefinedTool } from "./tool.ts";
 
-const every: readonly DefinedTool[] = [...searchTools, ...memoryTools, ...identityTools];
+const every: readonly DefinedTool[] = [
+  ...searchTools,
+  ...memoryTools,
+  ...identityTools,
+  ...memoryAdminTools,
+  ...embedderTools,
+];
 const is_default = ({ toolset }: DefinedTool) => toolset === undefined;
 
 /** Every tool, in the order clients list them: the default set comes first. */

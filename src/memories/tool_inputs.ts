@@ -1,6 +1,6 @@
 import { type Static, t } from "elysia";
 import { byName } from "../mcp/print.ts";
-import { closed, Id, oneOf } from "../schema.ts";
+import { closed, oneOf } from "../schema.ts";
 import { MemoryFilter } from "./filter_schema.ts";
 import { CLEARABLE, fields } from "./schema.ts";
 
@@ -20,7 +20,7 @@ export const NewTexts = t.Object(
   {
     text: t.Optional(content),
     memories: t.Optional(
-      t.Array(NewText, { minItems: 1, maxItems: 20, description: "Several, each with text and the fields beside." }),
+      t.Array(NewText, { minItems: 1, maxItems: 20, description: "Several: text and the fields beside, each." }),
     ),
     ...structuredFields,
     idempotency_key,
@@ -30,15 +30,12 @@ export const NewTexts = t.Object(
 const { memories } = NewTexts.properties;
 export const toldOfNewTexts = {
   memories: { ...memories, items: { ...NewText, properties: byName({ text: content, ...structuredFields }) } },
-  tags: t.Object(
-    {},
-    { additionalProperties: true, description: "Keys to texts, numbers or booleans; true for a mere label." },
-  ),
+  tags: t.Object({}, { additionalProperties: true, description: "Keys to texts, numbers or booleans." }),
 };
 
 export const Changes = t.Object(
   {
-    memory_id: Id,
+    memory_id: t.String({ format: "uuid" }),
     text: t.Optional(content),
     ...structuredFields,
     clear: t.Optional(t.Array(oneOf(CLEARABLE), { maxItems: CLEARABLE.length, description: "Fields to empty." })),
@@ -63,4 +60,7 @@ export const Listing = t.Object(
 );
 export const toldOfListing = { filter: { ...ListFilter, properties: byName(ListFilter.properties) } };
 
-export const Ids = t.Object({ memory_ids: t.Array(Id, { minItems: 1, maxItems: 1000 }), idempotency_key }, closed);
+export const Ids = t.Object(
+  { memory_ids: t.Array(t.String({ format: "uuid" }), { minItems: 1, maxItems: 1000 }), idempotency_key },
+  closed,
+);

@@ -1,21 +1,14 @@
 import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
 import { invalidInput, Problem } from "../problem.ts";
-import { closed, Id, oneOf } from "../schema.ts";
+import { closed, Id } from "../schema.ts";
 import { filterOf } from "./filter.ts";
 import { MOVED } from "./filter_schema.ts";
-import { LeanMemory, lean, line } from "./lean.ts";
+import { LeanMemory, lean, line, PREVIEW, preview } from "./lean.ts";
+import { memoryLinks } from "./links.ts";
 import { listMemories } from "./list.ts";
-import { Deleted, type MemoryChanges, type NewMemory, SpaceName } from "./schema.ts";
-import {
-  addMemories,
-  addMemory,
-  deleteAllMemories,
-  deleteMemories,
-  getMemory,
-  memoryHistory,
-  updateMemory,
-} from "./service.ts";
+import { Deleted, type MemoryChanges, type NewMemory } from "./schema.ts";
+import { addMemories, addMemory, deleteMemories, getMemory, memoryHistory, updateMemory } from "./service.ts";
 import {
   Changes,
   Ids,
@@ -107,11 +100,15 @@ export const memoryTools = [
     name: "get_memory",
     title: "Read a memory",
     description:
-      "Call it with an id from a search or list when the preview is not enough. Gives the whole memory, with its last " +
-      "20 revisions if asked.",
+      "Call it with an id when a preview is not enough. Gives the whole memory, if asked with its last 20 revisions and " +
+      "with what it replaces, what replaces it and its thread's neighbours.",
     effect: "reads",
     input: t.Object(
-      { memory_id: Id, history: t.Optional(t.Boolean({ description: "With what it was before. Default false." })) },
+      {
+        memory_id: Id,
+        history: t.Optional(t.Boolean({ description: "Default false." })),
+        links: t.Optional(t.Boolean({ description: "Default false." })),
+      },
       closed,
     ),
     output: t.Composite([
@@ -128,11 +125,23 @@ export const memoryTools = [
             }),
           ),
         ),
+        links: t.Optional(
+          t.Array(
+            t.Object({
+              relation: t.String(),
+              id: t.String(),
+              category: t.String(),
+              created_at: t.String(),
+              preview: t.String(),
+            }),
+          ),
+        ),
       }),
     ]),
-    async run(caller, { memory_id, history = false }) {
+    async run(caller, { memory_id, history = false, links = false }) {
       const memory = lean(await getMemory(caller, memory_id));
-      if (!history) return memory;
+      const linked = links ? { links: await memoryLinks(caller, memory_id) } : {};
+      if (!history) return { ...memory, ...linked };
       const { items } = await memoryHistory(caller, memory_id, {});
       const told = ({ revision, content, state, updated_at, updated_by }: (typeof items)[number]) => ({
         revision,
@@ -141,9 +150,14 @@ export const memoryTools = [
         updated_at,
         updated_by,
       });
-      return { ...memory, history: items.map(told) };
+      return { ...memory, ...linked, history: items.map(told) };
     },
-    text: ({ id, category, content }) => `${id} ${category} ${JSON.stringify(content)}`,
+    text: ({ id, category, content, links = [], history = [] }) =>
+      [
+        `${id} ${category} ${JSON.stringify(content)}`,
+        ...links.map((link) => `${link.relation}: ${link.id} ${link.category} ${JSON.stringify(link.preview)}`),
+        ...history.map((was) => `revision ${was.revision}: ${JSON.stringify(preview(was.content, PREVIEW))}`),
+      ].join("\n"),
   }),
 
   defineTool({
@@ -178,56 +192,14 @@ export const memoryTools = [
     name: "delete_memories",
     title: "Delete memories",
     description:
-      "Call it with ids when memories are wrong or not wanted any more. Gives how many were deleted, and how many " +
-      "skipped because they were not found.",
+      "Call it with ids of memories that are wrong or not wanted any more. Gives how many were deleted, and how many " +
+      "were not found.",
     effect: "deletes",
     input: Ids,
     told: toldOfKey,
     output: Deleted,
     run: (caller, { memory_ids, idempotency_key }) => deleteMemories(caller, memory_ids, { idempotency_key }),
     text: ({ deleted, skipped }) => `Deleted ${deleted}, skipped ${skipped}.`,
-  }),
-
-  defineTool({
-    name: "delete_all_memories",
-    title: "Delete all memories",
-    description:
-      "Call it only when the user has asked to empty a space, or everything the token opens, team-mates' memories in " +
-      "shared spaces included. Gives how many were deleted; a wrong number in confirm deletes nothing and names the right one.",
-    effect: "deletes",
-    toolset: "admin",
-    input: t.Object(
-      {
-        confirm: t.String({ pattern: "^(0|[1-9][0-9]{0,8})$", description: "How many memories that is." }),
-        access_entity: t.Optional(SpaceName),
-      },
-      closed,
-    ),
-    output: Deleted,
-    run: (caller, { confirm, access_entity }) =>
-      deleteAllMemories(caller, { expected: Number(confirm), access_entity }),
-    text: ({ deleted }) => `Deleted ${deleted}.`,
-  }),
-
-  defineTool({
-    name: "add_memories_status",
-    title: "State of a write",
-    description:
-      "Writes are done when their tool answers, so there is no need to call it; it is here for clients that still ask. " +
-      "Always gives that the work is done.",
-    effect: "reads",
-    toolset: "admin",
-    input: t.Object(
-      {
-        job_id: t.Optional(t.String({ minLength: 1, maxLength: 128 })),
-        status_filter: t.Optional(oneOf(["running", "completed", "failed", "all", "queued", "succeeded", "partial"])),
-        limit: t.Optional(t.Number({ minimum: 1, maximum: 100, multipleOf: 1 })),
-      },
-      closed,
-    ),
-    output: t.Object({ status: t.Literal("done"), jobs: t.Array(t.Object({})), count: t.Literal(0) }),
-    run: async () => ({ status: "done" as const, jobs: [], count: 0 as const }),
-    text: () => "Done: memories are stored when add_memories answers.",
   }),
 ];
 

@@ -38,7 +38,7 @@ test("the tools, their annotations and arguments", async () => {
       "search_memory [readOnly idempotent] query limit filter",
       "add_memories [] text memories category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata supersedes idempotency_key",
       "list_memories [readOnly idempotent] filter limit cursor",
-      "get_memory [readOnly idempotent] memory_id history",
+      "get_memory [readOnly idempotent] memory_id history links",
       "update_memory [destructive idempotent] memory_id text category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata supersedes clear if_revision idempotency_key",
       "delete_memories [destructive idempotent] memory_ids idempotency_key",
       "whoami [readOnly idempotent] ",
@@ -94,7 +94,12 @@ describe("toolsets", () => {
   test("beside the default set there is what the address asks for", async () => {
     const usual = await listed("");
     expect(usual).not.toContain("delete_all_memories");
-    expect(await listed("admin")).toEqual([...usual, "delete_all_memories", "add_memories_status"]);
+    expect(await listed("admin")).toEqual([
+      ...usual,
+      "delete_all_memories",
+      "add_memories_status",
+      "get_embedder_info",
+    ]);
     expect(await listed("graph,admin")).toContain("delete_all_memories");
     expect((await listed("all")).sort()).toEqual(Object.keys(TOOL_NEEDS).sort());
   });
@@ -191,6 +196,45 @@ test("store, find, read, change, list, delete", async () => {
 
   expect(await call("delete_memories", { memory_ids: [memory_id] })).toEqual({ deleted: 1, skipped: 0 });
   expect(await call("get_memory", { memory_id })).toMatchObject({ problem: { status: 404, code: "NOT_FOUND" } });
+});
+
+test("links lead to what it replaces, what replaces it and its neighbours in the thread; never to what one may not see", async () => {
+  const { call } = await world.assistant(ada);
+  const add = async (text: string, more: object = {}) => {
+    const { memories } = (await call("add_memories", { text, thread: "pr 7", ...more })) as {
+      memories: { id: string }[];
+    };
+    return memories[0]?.id ?? "";
+  };
+  const ids: string[] = [];
+  for (const text of ["one", "two", "three", "four", "five"]) ids.push(await add(text));
+  const elsewhere = await add("in the project", { access_entity: "project:acme/web" });
+  await add("another thread", { thread: "pr 8" });
+  const newer = await add("three, better", { supersedes: ids[2], thread: "pr 9" });
+  await (await world.assistant(ben)).call("add_memories", { text: "ben's", thread: "pr 7" });
+
+  const told = async (memory_id: string | undefined) => {
+    const { links } = (await call("get_memory", { memory_id, links: true })) as { links: Record<string, string>[] };
+    return links.map(({ relation, preview }) => `${relation} ${preview}`);
+  };
+  expect(await told(ids[2])).toEqual([
+    "superseded_by three, better",
+    "earlier_in_thread two",
+    "earlier_in_thread one",
+    "later_in_thread four",
+    "later_in_thread five",
+  ]);
+  expect(await told(newer)).toEqual(["supersedes three"]);
+  expect(await told(elsewhere)).toEqual([]);
+  expect(await call("get_memory", { memory_id: newer })).not.toHaveProperty("links");
+  await call("delete_memories", { memory_ids: [ids[1], newer] });
+  expect(await told(ids[2])).not.toContain("earlier_in_thread two");
+  expect(await told(ids[2])).not.toContain("superseded_by three, better");
+});
+
+test("get_embedder_info says that there is none", async () => {
+  const { call } = await world.assistant({ ...ada, scopes: ["admin:read"] }, { toolsets: "admin" });
+  expect(await call("get_embedder_info")).toEqual({ is_ready: false, ways: ["lexical"] });
 });
 
 test("several at once, in order, all or none", async () => {
