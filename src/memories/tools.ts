@@ -1,4 +1,5 @@
 import { t } from "elysia";
+import { quoted } from "../json.ts";
 import { defineTool } from "../mcp/tool.ts";
 import { invalidInput, Problem } from "../problem.ts";
 import { closed, Id } from "../schema.ts";
@@ -154,9 +155,9 @@ export const memoryTools = [
     },
     text: ({ id, category, content, links = [], history = [] }) =>
       [
-        `${id} ${category} ${JSON.stringify(content)}`,
-        ...links.map((link) => `${link.relation}: ${link.id} ${link.category} ${JSON.stringify(link.preview)}`),
-        ...history.map((was) => `revision ${was.revision}: ${JSON.stringify(preview(was.content, PREVIEW))}`),
+        `${id} ${category} ${quoted(content)}`,
+        ...links.map((link) => `${link.relation}: ${link.id} ${link.category} ${quoted(link.preview)}`),
+        ...history.map((was) => `revision ${was.revision}: ${quoted(preview(was.content, PREVIEW))}`),
       ].join("\n"),
   }),
 
