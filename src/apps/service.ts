@@ -1,7 +1,8 @@
 import type { Caller, Tx } from "../db.ts";
 import { columns } from "../memories/columns.ts";
+import { ANY } from "../memories/filter.ts";
 import { listMemories } from "../memories/list.ts";
-import type { Memory, MemoryPage } from "../memories/schema.ts";
+import { type Memory, type MemoryPage, READABLE_STATES } from "../memories/schema.ts";
 import { invalidInput, notFound } from "../problem.ts";
 import { offsetOf, pageOf } from "../schema.ts";
 import type { Accessed, App, AppPage, AppPagesQuery, AppsQuery } from "./schema.ts";
@@ -91,7 +92,7 @@ export async function listAppMemories(caller: Caller, id: string, query: AppPage
     const [app] = await tx`select from brain.apps where id = ${id}`;
     if (!app) throw notFound("app");
   });
-  return listMemories(caller, { ...query, app_id: id, states: "active,paused,archived" });
+  return listMemories(caller, query, { ...ANY, app_ids: [id], states: [...READABLE_STATES] });
 }
 
 /** What one of the caller's own apps was shown, most often first. Throws NOT_FOUND. */

@@ -49,7 +49,7 @@ export interface RouteProbe extends Probe {
   views?(own: Own): Ask[];
 }
 
-/** How to call one tool: its arguments, call by call. */
+/** How to call one tool, by its arguments, or one of MCP's other methods, by its parameters: call by call. */
 export interface ToolProbe extends Probe {
   readonly needs: readonly Scope[];
   asks(aim: Aim): object[];
@@ -65,18 +65,16 @@ const post = (path: string, body: unknown, headers: Record<string, string> = {})
 });
 const query = (path: string, parameters: Record<string, string>) => get(`${path}?${new URLSearchParams(parameters)}`);
 
+/** A call of one of MCP's methods as a JSON-RPC message. */
+export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0", id: "call", method, params });
+
 /** A call of a tool as a JSON-RPC message. */
-export const toolCall = (name: string, args: object) => ({
-  jsonrpc: "2.0",
-  id: "call",
-  method: "tools/call",
-  params: { name, arguments: args },
-});
+export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
 
 const MEMORIES = "/api/v1/memories";
 const APPS = "/api/v1/apps";
 const CONFIG = "/api/v1/config";
-const LIST_TOOLS = { jsonrpc: "2.0", id: "call", method: "tools/list" };
+const LIST_TOOLS = methodCall("tools/list", {});
 
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   needs: ["memories:write"],
@@ -169,6 +167,21 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "POST /api/v1/memories/actions/archive": acting("archive"),
   "POST /api/v1/memories/actions/pause": acting("pause"),
   "POST /api/v1/memories/actions/restore": acting("restore"),
+  "POST /api/v1/memories/filter": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ content, entity, tag, artifact_ref, space, app_id }) => [
+      post(`${MEMORIES}/filter`, { states: ["active", "paused", "archived"], size: 100 }),
+      post(`${MEMORIES}/filter`, { search_query: content, entities: [entity] }),
+      post(`${MEMORIES}/filter`, { entities: [entity, "nothing"] }),
+      post(`${MEMORIES}/filter`, { tag, artifact_ref }),
+      post(`${MEMORIES}/filter`, { access_entity: [space], app_ids: [app_id] }),
+    ],
+    views: ({ words }) => [
+      post(`${MEMORIES}/filter`, { size: 2, page: 2, categories: ["note", "decision"] }),
+      post(`${MEMORIES}/filter`, { search_query: words, size: 3 }),
+    ],
+  },
   "GET /api/v1/memories/categories": {
     needs: ["memories:read"],
     reads: true,
@@ -210,8 +223,10 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "POST /api/v1/search": {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ content, entity, space }) => [
+    asks: ({ content, entity, tag, artifact_ref, space }) => [
       post("/api/v1/search", { query: content, limit: 50 }),
+      post("/api/v1/search", { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
+      post("/api/v1/search", { query: content, filter: { artifact_ref } }),
       post("/api/v1/search", { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
       post("/api/v1/search", { query: content, filter: { access_entity: space } }),
     ],
@@ -297,14 +312,21 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
 
+  "GET /.well-known/oauth-protected-resource": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource")],
+  },
+  "GET /.well-known/oauth-protected-resource/mcp": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
+  },
+  "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
   "POST /mcp": {
     needs: [],
     reads: true,
-    asks: ({ id }) => [
-      post("/mcp", LIST_TOOLS),
-      post("/mcp", { jsonrpc: "2.0", id: "call", method: "resources/read", params: { uri: `memory://${id}` } }),
-      post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })]),
-    ],
+    asks: ({ id }) => [post("/mcp", LIST_TOOLS), post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })])],
   },
   "GET /mcp/:client/sse/:user": {
     needs: [],
@@ -351,14 +373,24 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
   list_memories: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ space }) => [{ limit: 100 }, { access_entity: space }, { state: "archived" }],
-    views: () => [{ limit: 100 }, { limit: 2 }],
+    asks: ({ space, entity, tag, artifact_ref }) => [
+      { limit: 100 },
+      { filter: { access_entity: space } },
+      { filter: { state: "archived" } },
+      { filter: { entity, tag: [tag, "none"], match: "any" } },
+      { filter: { artifact_ref } },
+    ],
+    views: () => [
+      { limit: 100 },
+      { limit: 2 },
+      { limit: 2, filter: { scope: "user", category: ["note", "decision"] } },
+    ],
   },
   get_memory: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
-    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
+    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
+    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
   },
   update_memory: {
     needs: ["memories:write"],
@@ -388,5 +420,6 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

@@ -7,6 +7,8 @@ import { closed, Id } from "../schema.ts";
 import { Categories, Changed, Selector } from "./action_schema.ts";
 import { changeStates } from "./actions.ts";
 import { listCategories } from "./categories.ts";
+import { filterFrom, filterFromBody } from "./filter.ts";
+import { FilterRequest } from "./filter_request.ts";
 import { listMemories } from "./list.ts";
 import {
   Deleted,
@@ -51,7 +53,8 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
   .use(signedIn)
   .get(
     "",
-    ({ caller, query, request }) => listMemories(caller, query, new URL(request.url).searchParams.getAll("tag")),
+    ({ caller, query, request }) =>
+      listMemories(caller, query, filterFrom(query, new URL(request.url).searchParams.getAll("tag"))),
     {
       query: ListQuery,
       response: { 200: MemoryPage },
@@ -86,6 +89,11 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     body: MemoryIds,
     response: { 200: Deleted },
     detail: { summary: "Delete memories by ids", tags: ["memories"] },
+  })
+  .post("/filter", ({ caller, body }) => listMemories(caller, body, filterFromBody(body)), {
+    body: FilterRequest,
+    response: { 200: MemoryPage },
+    detail: { summary: "List memories, with the filters as a body", tags: ["memories"] },
   })
   .get("/categories", ({ caller }) => listCategories(caller), {
     response: { 200: Categories },

@@ -40,6 +40,13 @@ export const rows: Record<string, Row> = {
       return thing;
     },
   },
+  "POST /api/v1/memories/filter": {
+    status: 200,
+    otherwise: 200,
+    goes_on: true,
+    call: () => ({ body: { size: 1 } }),
+    shows,
+  },
   "GET /api/v1/memories/categories": {
     status: 200,
     otherwise: 200,
