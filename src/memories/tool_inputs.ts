@@ -55,6 +55,9 @@ export const Listing = t.Object(
     filter: t.Optional(ListFilter),
     limit: t.Optional(t.Number({ minimum: 1, maximum: 100, multipleOf: 1, description: "Default 20." })),
     cursor: t.Optional(t.String({ minLength: 1, maxLength: 256 })),
+    max_tokens: t.Optional(
+      t.Number({ minimum: 500, maximum: 100_000, multipleOf: 1, description: "For the whole answer." }),
+    ),
   },
   closed,
 );

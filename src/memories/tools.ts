@@ -3,6 +3,8 @@ import { quoted } from "../json.ts";
 import { defineTool } from "../mcp/tool.ts";
 import { invalidInput, Problem } from "../problem.ts";
 import { closed, Id } from "../schema.ts";
+import { withinBudget } from "./budget.ts";
+import { cursorOf } from "./cursor.ts";
 import { filterOf } from "./filter.ts";
 import { MOVED } from "./filter_schema.ts";
 import { LeanMemory, lean, line, PREVIEW, preview } from "./lean.ts";
@@ -81,18 +83,23 @@ export const memoryTools = [
     told: toldOfListing,
     moved: MOVED,
     output: t.Object({
-      items: t.Array(LeanMemory),
+      items: t.Array(t.Composite([LeanMemory, t.Object({ is_preview: t.Optional(t.Boolean()) })])),
       total: t.Optional(t.Number()),
+      left_out: t.Optional(t.Number()),
       next_cursor: t.Optional(t.String()),
     }),
-    async run(caller, { filter = {}, limit, cursor }) {
+    async run(caller, { filter = {}, limit, cursor, max_tokens }) {
       const paging = { ...(limit && { size: limit }), ...(cursor && { cursor }) };
       const { items, total, next_cursor } = await listMemories(caller, paging, filterOf(filter));
-      return { items: items.map(lean), ...(total !== null && { total }), ...(next_cursor && { next_cursor }) };
+      const all = items.map(lean);
+      const page = max_tokens === undefined ? { items: all } : withinBudget(all, max_tokens);
+      const last = page.items.length < all.length ? page.items.at(-1) : undefined;
+      const next = last ? cursorOf(last) : next_cursor;
+      return { ...page, ...(total !== null && { total }), ...(next && { next_cursor: next }) };
     },
-    text: ({ items, next_cursor }) =>
+    text: ({ items, left_out, next_cursor }) =>
       [
-        `${counted(items.length, "memory")}${next_cursor ? ", more with next_cursor" : ""}.`,
+        `${counted(items.length, "memory")}${left_out ? `, ${left_out} left out` : ""}${next_cursor ? ", more with next_cursor" : ""}.`,
         ...items.map((item) => line(item)),
       ].join("\n"),
   }),
