@@ -31,8 +31,7 @@ export const memoryTools = [
     name: "add_memories",
     title: "Store memories",
     description:
-      "Call it when a decision, convention, fact or lesson should outlive this session; give one text, or up to 20 " +
-      "memories. Gives the id of each stored memory and its space.",
+      "Call it when a decision, convention, fact or lesson should outlive this session. Gives the id and space of each.",
     effect: "adds",
     input: NewTexts,
     told: toldOfNewTexts,
@@ -75,9 +74,7 @@ export const memoryTools = [
   defineTool({
     name: "list_memories",
     title: "List memories",
-    description:
-      "Call it to see what was stored last, or to walk through everything. Gives memories newest first and a cursor " +
-      "for the next page.",
+    description: "Call it to see what was stored last, or to walk through everything. Gives memories, newest first.",
     effect: "reads",
     input: Listing,
     told: toldOfListing,
@@ -108,8 +105,8 @@ export const memoryTools = [
     name: "get_memory",
     title: "Read a memory",
     description:
-      "Call it with an id when a preview is not enough. Gives the whole memory, if asked with its last 20 revisions and " +
-      "with what it replaces, what replaces it and its thread's neighbours.",
+      "Call it with an id when a preview is not enough. Gives the whole memory, on request with its last revisions and " +
+      "the memories it is linked to.",
     effect: "reads",
     input: t.Object(
       {
@@ -172,8 +169,8 @@ export const memoryTools = [
     name: "update_memory",
     title: "Change a memory",
     description:
-      "Call it when a stored memory is no longer right: fields are those of add_memories, what you leave out stays, " +
-      "and access_entity moves it. Gives its new revision.",
+      "Call it when a stored memory is no longer right: what you leave out stays, access_entity moves it. Gives its new " +
+      "revision.",
     effect: "changes",
     input: Changes,
     told: toldOfChanges,
@@ -200,8 +197,7 @@ export const memoryTools = [
     name: "delete_memories",
     title: "Delete memories",
     description:
-      "Call it with ids of memories that are wrong or not wanted any more. Gives how many were deleted, and how many " +
-      "were not found.",
+      "Call it with ids of memories that are wrong or not wanted. Gives how many were deleted, and how many not found.",
     effect: "deletes",
     input: Ids,
     told: toldOfKey,
