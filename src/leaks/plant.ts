@@ -175,7 +175,7 @@ async function plantByOwner(world: World, person: Person) {
     insert into brain.settings (org_id, settings, secrets, updated_by)
     values (app.org_key(${org}), ${owner.json({ planted: haystack.canary("brain.settings.settings", { org }) })},
             ${owner.json({ [haystack.canary("brain.settings.secret_names", { org })]: haystack.canary("brain.settings.secrets") })},
-            ${sub})
+            ${haystack.canary("brain.settings.updated_by", { org })})
     on conflict do nothing`;
   haystack.id(session_id, "brain.mcp_sessions.id", own);
   return { session_id, jti };
