@@ -213,7 +213,9 @@ async function plantGraph({ haystack, owner }: World, { org, sub }: Person, spac
     insert into brain.event_entities (org_id, space_id, event_id, key) select org_id, space_id, id, ${known} from event`;
   await owner`
     insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
-    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get', '{}' from ${at}`;
+    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get',
+           array(select id from brain.memories where org_id = place.org_id and memories.space_id = place.space_id)
+    from ${at}`;
 }
 
 /** Asks as a person and expects it to be done. Throws an Error where it is not. */
