@@ -36,7 +36,7 @@ export async function seedGraph(owner: postgres.Sql, { org, sub, memories, entit
     const ranks = Array.from({ length: count }, () => Math.floor(random() ** 2 * entities));
     return { content: `Note ${place} of ${sub}.`, entities: [...new Set(ranks)].map(entityName), place };
   });
-  const STEP = 2000;
+  const STEP = 50; // what is derived from a statement's rows takes the square of them
   for (let from = 0; from < rows.length; from += STEP)
     await owner`
       insert into brain.memories (org_id, id, space_id, owner_id, owner, updated_by, app_id, app, content, entities, created_at)
