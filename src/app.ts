@@ -3,6 +3,7 @@ import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { Database } from "./db.ts";
+import { entityRoutes } from "./entities/routes.ts";
 import { answers } from "./http/answers.ts";
 import { type DoorSettings, door } from "./http/door.ts";
 import { healthRoutes } from "./http/health.ts";
@@ -47,6 +48,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(openapiRoutes(routes))
     .use(memoryRoutes)
     .use(searchRoutes)
+    .use(entityRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
     .use(mcpRoutes(transport, settings, () => app.server))

@@ -46,6 +46,21 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "PATCH /api/v1/memories/:id": ["memories:write"],
   "DELETE /api/v1/memories/:id": ["memories:delete"],
   "POST /api/v1/search": ["memories:read"],
+  "GET /api/v1/entities": ["entities:read"],
+  "GET /api/v1/entities/analytics/centrality": ["entities:read"],
+  "GET /api/v1/entities/analytics/pagerank": ["entities:read"],
+  "GET /api/v1/entities/normalization/duplicates": ["entities:read"],
+  "GET /api/v1/entities/normalization/semantic-duplicates": ["entities:read"],
+  "POST /api/v1/entities/normalization/merge": ["entities:write"],
+  "POST /api/v1/entities/normalization/semantic-merge": ["entities:write"],
+  "POST /api/v1/entities/normalization/undo/:merge_id": ["entities:write"],
+  "GET /api/v1/entities/path/:a/:b": ["entities:read", "memories:read"], // what memories say comes back
+  "GET /api/v1/entities/:name": ["entities:read"],
+  "GET /api/v1/entities/:name/network": ["entities:read"],
+  "GET /api/v1/entities/:name/relations": ["entities:read"],
+  "POST /api/v1/entities/:name/relations": ["entities:write"],
+  "DELETE /api/v1/entities/:name/relations/:id": ["entities:write"],
+  "GET /api/v1/entities/:name/memories": ["entities:read", "memories:read"],
   "GET /api/v1/tokens/me": [],
   "POST /api/v1/tokens/revoke": [], // another's needs admin:write (auth/service.ts)
   "GET /api/v1/audit": ["admin:read"],
@@ -65,6 +80,11 @@ export const TOOL_NEEDS: Record<string, readonly Scope[]> = {
   delete_memories: ["memories:delete"],
   delete_all_memories: ["memories:delete"],
   add_memories_status: ["memories:read"],
+  graph_path_between_entities: ["entities:read", "memories:read"],
+  graph_entity_network: ["entities:read"],
+  graph_entity_relations: ["entities:read"],
+  graph_normalize_entities: ["entities:write"],
+  graph_normalize_entities_semantic: ["entities:write"],
   whoami: [],
 };
 

@@ -79,6 +79,13 @@ const keyNamed = (tx: Tx, name: Fragment) => tx`
   order by candidate.is_merged, candidate.since, candidate.key
   limit 1`;
 
+/** The ids of the memories that mention what a name stands for, whatever state they are in. */
+export const memoriesAbout = (tx: Tx, name: string) => tx`
+  select memory_id
+  from (${keyNamed(tx, tx`${name}::text`)}) as asked
+  cross join lateral (${spellings(tx, tx`asked.key`)}) as spelt
+  join brain.memory_entities using (space_id, key)`;
+
 /** The entities that names stand for, in their order, null where there is none: any spelling finds one, merged ones too. */
 export async function entitiesNamed(tx: Tx, names: readonly string[]): Promise<(Entity | null)[]> {
   const rows = await tx<{ key: string | null; name: string | null }[]>`

@@ -1,10 +1,10 @@
 import type { Caller, Tx } from "../db.ts";
+import { listMemories } from "../memories/list.ts";
 import { invalidInput } from "../problem.ts";
 import { memoryCounts } from "./counts.ts";
 import { type Entity, entityNamed, nameOf, spellings } from "./names.ts";
 import { relationsIn } from "./relations.ts";
 import type { Connection, EntitiesQuery, EntityDetail, EntityMemories, EntityNetwork, EntityPage } from "./schema.ts";
-import { listMemories } from "../memories/list.ts";
 
 const MAX_OTHER_NAMES = 50;
 /** What of its network and relations an entity itself is shown with. */
@@ -109,11 +109,16 @@ async function connectionsIn(
       join brain.memory_entities using (space_id, key)
       where is_active
     ),
+    -- Read once: to look each mention's entity up by its key took half of the time.
+    merged as materialized (
+      select space_id, key, merged_into from brain.entities where merged_into is not null
+    ),
     beside as (
-      select distinct memory_id, mentions.key
+      select distinct memory_id, coalesce(merged_into, key) as key
       from own
-      join brain.mentions using (memory_id)
-      where mentions.key <> ${key}
+      join brain.memory_entities using (memory_id)
+      left join merged using (space_id, key)
+      where coalesce(merged_into, key) <> ${key}
     ),
     counted as materialized (
       select key, count(*)::int as memory_count,

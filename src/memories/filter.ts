@@ -1,4 +1,5 @@
 import type { Tx } from "../db.ts";
+import { memoriesAbout } from "../entities/names.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
 import { CATEGORIES, type ListQuery, READABLE_STATES } from "./schema.ts";
 
@@ -115,8 +116,7 @@ export const matching = (tx: Tx, filter: Filter) => tx`
   and (${filter.source}::text is null or source = ${filter.source})
   and (${filter.from_date}::text is null or memories.created_at >= ${filter.from_date}::text::timestamptz)
   and (${filter.to_date}::text is null or memories.created_at <= ${filter.to_date}::text::timestamptz)
-  and (${filter.entity}::text is null or exists (
-    select from unnest(entities) as name where app.entity_key(name) = app.entity_key(${filter.entity})))
+  and ${filter.entity === null ? tx`true` : tx`memories.id = any (array(${memoriesAbout(tx, filter.entity)}))`}
   and not exists (
     select from json_to_recordset(${JSON.stringify(filter.tags)}::text::json) as wanted (key text, value text)
     where not jsonb_exists(tags, key) or (value is not null and tags ->> key is distinct from value))`;
