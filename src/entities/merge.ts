@@ -83,7 +83,7 @@ function merge(caller: Caller, request: MergeRequest, threshold: number): Promis
       return {
         merge_id: ids[number] ?? null,
         canonical: group.canonical.name,
-        access_entities: [...new Set(own.map((change) => change.access_entity))],
+        access_entities: [...new Set(own.map((change) => change.access_entity))].sort(),
         variants: group.variants.map(({ name, likeness }, place) => ({
           name,
           ...of_variants(place),

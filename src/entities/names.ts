@@ -81,10 +81,10 @@ const keyNamed = (tx: Tx, name: Fragment) => tx`
 
 /** The ids of the memories that mention what a name stands for, whatever state they are in. */
 export const memoriesAbout = (tx: Tx, name: string) => tx`
-  select memory_id
+  select mention.memory_id
   from (${keyNamed(tx, tx`${name}::text`)}) as asked
   cross join lateral (${spellings(tx, tx`asked.key`)}) as spelt
-  join brain.memory_entities using (space_id, key)`;
+  join brain.memory_entities as mention on mention.space_id = spelt.space_id and mention.key = spelt.key`;
 
 /** The entities that names stand for, in their order, null where there is none: any spelling finds one, merged ones too. */
 export async function entitiesNamed(tx: Tx, names: readonly string[]): Promise<(Entity | null)[]> {
