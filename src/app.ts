@@ -11,6 +11,7 @@ import { openapiRoutes, type RegisteredRoute, type RouteHooks } from "./http/ope
 import { type OriginSettings, originRules } from "./http/origins.ts";
 import type { Log } from "./log.ts";
 import { mcpRoutes } from "./mcp/http.ts";
+import { mcpMetadataRoutes } from "./mcp/metadata.ts";
 import { OFFER } from "./mcp/offer.ts";
 import { startMcpServer } from "./mcp/server.ts";
 import { legacyDoor, type SseSettings } from "./mcp/sse.ts";
@@ -51,6 +52,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(entityRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
+    .use(mcpMetadataRoutes(settings, database, settings.newest_migration))
     .use(mcpRoutes(transport, settings, () => app.server))
     .use(legacy.routes);
 
@@ -70,6 +72,8 @@ function allowedMethods(routes: readonly RegisteredRoute[], path: string): strin
     const parts = route.path.split("/");
     return parts.length === given.length && parts.every((part, index) => part.startsWith(":") || part === given[index]);
   };
-  const methods = new Set(routes.filter(fits).map((route) => route.method));
-  return methods.has("GET") ? [...methods, "HEAD"] : [...methods];
+  const fitting = routes.filter(fits);
+  const has_head = fitting.some(({ method, hooks }) => method === "GET" && !hooks.detail?.["x-stream"]);
+  const methods = new Set(fitting.map((route) => route.method));
+  return has_head ? [...methods, "HEAD"] : [...methods];
 }

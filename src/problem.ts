@@ -28,6 +28,7 @@ const CATALOGUE = {
   STALE_REVISION: [409, "Changed meanwhile"],
   TOO_LARGE: [413, "Too large"],
   INVALID_INPUT: [422, "Invalid input"],
+  HEADERS_TOO_LARGE: [431, "Headers too large"],
   RATE_LIMITED: [429, "Too many requests"],
   CLIENT_GONE: [499, "Client gone"],
   INTERNAL: [500, "Internal error"],
@@ -199,7 +200,8 @@ function wordsFor(message: string, schema: TSchema): string {
   if (message === "Unexpected property") return "is not known here";
   if (schema.told?.minimum !== undefined)
     return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
-  if (Array.isArray(schema.enum)) return `must be one of ${schema.enum.join(", ")}`;
+  const words = [schema, ...(schema.anyOf ?? [])].find((one) => Array.isArray(one.enum));
+  if (words) return `must be one of ${words.enum.join(", ")}`;
   if (schema.pattern) return "does not have the form this needs";
   return message.charAt(0).toLowerCase() + message.slice(1);
 }

@@ -64,6 +64,9 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "GET /api/v1/tokens/me": [],
   "POST /api/v1/tokens/revoke": [], // another's needs admin:write (auth/service.ts)
   "GET /api/v1/audit": ["admin:read"],
+  "GET /.well-known/oauth-protected-resource": "public",
+  "GET /.well-known/oauth-protected-resource/mcp": "public",
+  "GET /mcp/health": "public",
   "POST /mcp": [],
   "GET /mcp/:client/sse/:user": [],
   "POST /mcp/messages": [],
@@ -85,6 +88,7 @@ export const TOOL_NEEDS: Record<string, readonly Scope[]> = {
   graph_entity_relations: ["entities:read"],
   graph_normalize_entities: ["entities:write"],
   graph_normalize_entities_semantic: ["entities:write"],
+  get_embedder_info: ["admin:read"],
   whoami: [],
 };
 

@@ -1,4 +1,5 @@
 import type { Caller, Tx } from "../db.ts";
+import { ANY } from "../memories/filter.ts";
 import { listMemories } from "../memories/list.ts";
 import { invalidInput } from "../problem.ts";
 import { memoryCounts } from "./counts.ts";
@@ -143,7 +144,7 @@ export async function entityMemories(
   { limit = 20, cursor }: { limit?: number | undefined; cursor?: string | undefined },
 ): Promise<EntityMemories> {
   const entity = await caller.read((tx) => entityNamed(tx, name));
-  const page = await listMemories(caller, { entity: name, size: limit, ...(cursor && { cursor }) });
+  const page = await listMemories(caller, { size: limit, ...(cursor && { cursor }) }, { ...ANY, entities: [name] });
   const { items, total, total_is, next_cursor } = page;
   return { name: entity.name, items, total, total_is, next_cursor };
 }

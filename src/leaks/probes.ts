@@ -49,7 +49,7 @@ export interface RouteProbe extends Probe {
   views?(own: Own): Ask[];
 }
 
-/** How to call one tool: its arguments, call by call. */
+/** How to call one tool, by its arguments, or one of MCP's other methods, by its parameters: call by call. */
 export interface ToolProbe extends Probe {
   readonly needs: readonly Scope[];
   asks(aim: Aim): object[];
@@ -65,16 +65,14 @@ const post = (path: string, body: unknown, headers: Record<string, string> = {})
 });
 const query = (path: string, parameters: Record<string, string>) => get(`${path}?${new URLSearchParams(parameters)}`);
 
+/** A call of one of MCP's methods as a JSON-RPC message. */
+export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0", id: "call", method, params });
+
 /** A call of a tool as a JSON-RPC message. */
-export const toolCall = (name: string, args: object) => ({
-  jsonrpc: "2.0",
-  id: "call",
-  method: "tools/call",
-  params: { name, arguments: args },
-});
+export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
 
 const MEMORIES = "/api/v1/memories";
-const LIST_TOOLS = { jsonrpc: "2.0", id: "call", method: "tools/list" };
+const LIST_TOOLS = methodCall("tools/list", {});
 
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   needs: ["memories:write"],
@@ -179,8 +177,10 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "POST /api/v1/search": {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ content, entity, space }) => [
+    asks: ({ content, entity, tag, artifact_ref, space }) => [
       post("/api/v1/search", { query: content, limit: 50 }),
+      post("/api/v1/search", { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
+      post("/api/v1/search", { query: content, filter: { artifact_ref } }),
       post("/api/v1/search", { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
       post("/api/v1/search", { query: content, filter: { access_entity: space } }),
     ],
@@ -212,14 +212,21 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
 
+  "GET /.well-known/oauth-protected-resource": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource")],
+  },
+  "GET /.well-known/oauth-protected-resource/mcp": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
+  },
+  "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
   "POST /mcp": {
     needs: [],
     reads: true,
-    asks: ({ id }) => [
-      post("/mcp", LIST_TOOLS),
-      post("/mcp", { jsonrpc: "2.0", id: "call", method: "resources/read", params: { uri: `memory://${id}` } }),
-      post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })]),
-    ],
+    asks: ({ id }) => [post("/mcp", LIST_TOOLS), post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })])],
   },
   "GET /mcp/:client/sse/:user": {
     needs: [],
@@ -266,14 +273,24 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
   list_memories: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ space }) => [{ limit: 100 }, { access_entity: space }, { state: "archived" }],
-    views: () => [{ limit: 100 }, { limit: 2 }],
+    asks: ({ space, entity, tag, artifact_ref }) => [
+      { limit: 100 },
+      { filter: { access_entity: space } },
+      { filter: { state: "archived" } },
+      { filter: { entity, tag: [tag, "none"], match: "any" } },
+      { filter: { artifact_ref } },
+    ],
+    views: () => [
+      { limit: 100 },
+      { limit: 2 },
+      { limit: 2, filter: { scope: "user", category: ["note", "decision"] } },
+    ],
   },
   get_memory: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
-    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
+    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
+    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
   },
   update_memory: {
     needs: ["memories:write"],
@@ -303,5 +320,6 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

@@ -19,11 +19,8 @@ const team = () => {
   ] as const;
 };
 const remember = async (person: Person, entities: string[], access_entity = SHARED) =>
-  (
-    await world
-      .api(person)
-      .post("/memories", { content: `Note ${crypto.randomUUID()}.`, entities, access_entity })
-  ).body;
+  (await world.api(person).post("/memories", { content: `Note ${crypto.randomUUID()}.`, entities, access_entity }))
+    .body;
 const merge = async (person: Person, body: object) => (await world.api(person).post(MERGE, body)).body;
 const undo = (person: Person, merge_id: string) =>
   world.api(person).post(`/entities/normalization/undo/${merge_id}`, undefined);
