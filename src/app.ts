@@ -4,6 +4,7 @@ import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { Database } from "./db.ts";
+import { entityRoutes } from "./entities/routes.ts";
 import { answers } from "./http/answers.ts";
 import { type DoorSettings, door } from "./http/door.ts";
 import { healthRoutes } from "./http/health.ts";
@@ -54,6 +55,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(appRoutes)
     .use(statsRoutes)
     .use(settingsRoutes)
+    .use(entityRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
     .use(mcpMetadataRoutes(settings, database, settings.newest_migration))

@@ -1,4 +1,5 @@
 import { identityTools } from "../auth/tools.ts";
+import { entityTools } from "../entities/tools.ts";
 import { memoryAdminTools } from "../memories/admin_tools.ts";
 import { memoryTools } from "../memories/tools.ts";
 import { embedderTools } from "../search/embedder_tool.ts";
@@ -9,6 +10,7 @@ const every: readonly DefinedTool[] = [
   ...searchTools,
   ...memoryTools,
   ...identityTools,
+  ...entityTools,
   ...memoryAdminTools,
   ...embedderTools,
 ];
