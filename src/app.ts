@@ -8,6 +8,7 @@ import { entityRoutes } from "./entities/routes.ts";
 import { answers } from "./http/answers.ts";
 import { type DoorSettings, door } from "./http/door.ts";
 import { healthRoutes } from "./http/health.ts";
+import { type MetricsSettings, metricsRoutes, openMetrics } from "./http/metrics.ts";
 import { openapiRoutes, type RegisteredRoute, type RouteHooks } from "./http/openapi.ts";
 import { type OriginSettings, originRules } from "./http/origins.ts";
 import type { Log } from "./log.ts";
@@ -22,7 +23,7 @@ import { settingsRoutes } from "./settings/routes.ts";
 import { statsRoutes } from "./stats/routes.ts";
 
 /** What the application has to be told. */
-export interface AppSettings extends DoorSettings, OriginSettings, SseSettings {
+export interface AppSettings extends DoorSettings, MetricsSettings, OriginSettings, SseSettings {
   /** File name of the newest migration of this release. */
   readonly newest_migration: string;
 }
@@ -34,7 +35,8 @@ export type App = Awaited<ReturnType<typeof createApp>>;
  * `offer` is what MCP gives; the conformance suite wants another.
  */
 export async function createApp(settings: AppSettings, database: Database, log: Log, offer = OFFER) {
-  const transport = await startMcpServer(log, offer);
+  const metrics = openMetrics(database.figures, () => legacy.count());
+  const transport = await startMcpServer(log, metrics, offer);
   const legacy = legacyDoor(transport, settings, database, log, () => app.server);
   const origins = originRules(settings);
   const peerOf = (request: Request) => app.server?.requestIP(request)?.address ?? "unknown";
@@ -46,9 +48,10 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     // Else the router looks for the path after the eleventh character of the URL: with a short Host, inside the path.
     handler: { standardHostname: false },
   })
-    .use(answers(log, origins, (path) => allowedMethods(routes, path)))
+    .use(answers(log, metrics, origins, (path) => allowedMethods(routes, path)))
     .use(await door(settings, database, origins, peerOf, (method, path) => hooksOf.get(`${method} ${path}`) ?? {}))
     .use(healthRoutes(database, settings.newest_migration))
+    .use(metricsRoutes(metrics, settings, peerOf))
     .use(openapiRoutes(routes))
     .use(memoryRoutes)
     .use(searchRoutes)

@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import type { Identity } from "./auth/tokens.ts";
+import { type Ears, hear } from "./hear.ts";
 import { clientGone, connectionLost, Problem, type ProblemCode, problemFrom, unavailable } from "./problem.ts";
 import { type RecallKind, RecallQueue } from "./recalls/queue.ts";
 import { roleFacts } from "./role.ts";
@@ -40,6 +41,7 @@ export interface Database {
   writeRecalls(): Promise<number>;
   /** Takes away what has had its time, at most so many rows of a kind of an org; gives how many memories and recalls. */
   purge(max_rows: number): Promise<number>;
+  figures(): Figures;
   /** File name of the newest migration the database has; null while it has none. */
   schemaState(): Promise<string | null>;
   /** What is wrong with the role this connection got, as sentences; none: it may serve. And the database's encoding. */
@@ -53,20 +55,24 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** What is known of the pool and of the work that no caller asks for: since the start, times in seconds of 1970. */
+export interface Figures {
+  transactions: number;
+  connections_max: number;
+  sealed: number;
+  sealed_at: number;
+  recalls_waiting: number;
+  recalls_written: number;
+  recalls_dropped: number;
+  purged: number;
+  purged_at: number;
+}
+
 /** A transaction that was entered: where it runs, and since when. */
 interface Entered {
   entered: boolean;
   pid: number;
   began: string;
-}
-
-/** What a listener does with what it hears. */
-export interface Ears {
-  /** The connection's name in pg_stat_activity. */
-  as: string;
-  heard(payload: string): void;
-  /** It listens, for the first time or again: what was sent before has not been heard. */
-  connected(): void;
 }
 
 /** Thrown inside a transaction that met a user, an app or a space the database has not seen; `Caller` makes them and starts over. */
@@ -116,8 +122,10 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
   const canceller = postgres(url, { ...connection, max: 1, prepare, idle_timeout: 10 });
   const others: postgres.Sql[] = [canceller];
   const recalls = new RecallQueue();
+  const counted = { transactions: 0, sealed: 0, sealed_at: 0, recalls_written: 0, purged: 0, purged_at: 0 };
 
   const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
+    counted.transactions++;
     const late = Promise.withResolvers<never>();
     // The server's own limits end what it works on; this one is for a server that no longer answers at all. The work is
     // given up, not ended: its connection stays taken until the server speaks again or closes it.
@@ -132,6 +140,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
       throw fromDriver(error);
     } finally {
       clearTimeout(timer);
+      counted.transactions--;
     }
   };
 
@@ -229,6 +238,8 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
     sealAudit: (max_events) =>
       begin("", async (tx) => {
         const [row] = await tx<{ sealed: number }[]>`select app.seal_audit(${max_events}) as sealed`;
+        counted.sealed += row?.sealed ?? 0;
+        counted.sealed_at = Date.now() / 1000;
         return row?.sealed ?? 0;
       }),
 
@@ -244,40 +255,31 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
         else recalls.lose(taken); // the same again would fail again, and hold up what comes after
         throw error;
       }
+      counted.recalls_written += taken.length;
       return taken.length;
     },
 
     purge: (max_rows) =>
       begin("", async (tx) => {
         const [row] = await tx<{ purged: number }[]>`select app.purge_expired(${max_rows}) as purged`;
+        counted.purged += row?.purged ?? 0;
+        counted.purged_at = Date.now() / 1000;
         return row?.purged ?? 0;
       }),
 
+    figures: () => ({
+      ...counted,
+      connections_max: max,
+      recalls_waiting: recalls.waiting,
+      recalls_dropped: recalls.dropped,
+    }),
+
     facts: () => begin(READ_ONLY, roleFacts),
 
-    async hear(channel, { as, heard, connected }) {
-      const ears = postgres(listen_url, { ...connection, max: 1, connection: { application_name: as } });
-      others.push(ears);
-      const first = Promise.withResolvers<void>();
-      // Its promise is of the first try alone; the driver goes on trying by itself.
-      ears
-        .listen(channel, heard, () => {
-          first.resolve();
-          connected();
-        })
-        .catch(() => {});
-      const limit = setTimeout(
-        () => first.reject(unavailable("The database cannot be reached just now.")),
-        BRIEF_SECONDS * 1000,
-      );
-      try {
-        await first.promise;
-      } catch (error) {
-        await ears.end({ timeout: 0 });
-        throw error;
-      } finally {
-        clearTimeout(limit);
-      }
+    hear(channel, ears) {
+      const listener = postgres(listen_url, { ...connection, max: 1, connection: { application_name: ears.as } });
+      others.push(listener);
+      return hear(listener, channel, ears);
     },
 
     async close() {

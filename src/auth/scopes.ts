@@ -34,6 +34,7 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "GET /health/live": "public",
   "GET /health/ready": "public",
   "GET /health/deps": "public",
+  "GET /metrics": "public", // to this machine, or with METRICS_TOKEN (http/metrics.ts)
   "GET /openapi.json": "public",
   "GET /docs": "public",
   "GET /api/v1/memories": ["memories:read"],

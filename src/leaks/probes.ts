@@ -71,6 +71,9 @@ export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0",
 /** A call of a tool as a JSON-RPC message. */
 export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
 
+/** What opens the metrics of the world that is attacked; elsewhere it opens nothing. */
+export const METRICS_TOKEN = "nobody-has-this-one";
+
 const MEMORIES = "/api/v1/memories";
 const APPS = "/api/v1/apps";
 const CONFIG = "/api/v1/config";
@@ -108,6 +111,11 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "GET /health/live": { needs: "public", reads: true, asks: () => [get("/health/live")] },
   "GET /health/ready": { needs: "public", reads: true, asks: () => [get("/health/ready")] },
   "GET /health/deps": { needs: "public", reads: true, asks: () => [get("/health/deps")] },
+  "GET /metrics": {
+    needs: "public",
+    reads: true,
+    asks: () => [{ ...get("/metrics"), headers: { authorization: `Bearer ${METRICS_TOKEN}` } }],
+  },
   "GET /openapi.json": { needs: "public", reads: true, asks: () => [get("/openapi.json")] },
   "GET /docs": { needs: "public", reads: true, asks: () => [get("/docs")] },
 
