@@ -3,6 +3,7 @@ import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { Database } from "./db.ts";
+import { graphHealthRoutes, graphRoutes, memoryGraphRoutes } from "./graph/routes.ts";
 import { answers } from "./http/answers.ts";
 import { type DoorSettings, door } from "./http/door.ts";
 import { healthRoutes } from "./http/health.ts";
@@ -46,7 +47,10 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(healthRoutes(database, settings.newest_migration))
     .use(openapiRoutes(routes))
     .use(memoryRoutes)
+    .use(memoryGraphRoutes)
     .use(searchRoutes)
+    .use(graphHealthRoutes(database))
+    .use(graphRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
     .use(mcpRoutes(transport, settings, () => app.server))
