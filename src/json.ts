@@ -15,6 +15,17 @@ export function checkJson(value: unknown): void {
   if (errors.length > 0) throw invalidInput(errors);
 }
 
+/** Ends a line, turns the direction or is not seen at all, and JSON.stringify leaves it as it is; joiners within emoji stay. */
+const UNSEEN = /[\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu;
+
+/** A text as a JSON string on one line, all of it to be seen: for a rendering, where it must not pass for our words. */
+export const quoted = (text: string) =>
+  JSON.stringify(text).replace(UNSEEN, (character) =>
+    [...Array(character.length).keys()]
+      .map((unit) => `\\u${character.charCodeAt(unit).toString(16).padStart(4, "0")}`)
+      .join(""),
+  );
+
 const isBadText = (text: string) => text.includes("\0") || !text.isWellFormed();
 const isBadNumber = (number: number) =>
   Number.isInteger(number) ? !Number.isSafeInteger(number) : !Number.isFinite(number);

@@ -1,4 +1,5 @@
 import { t } from "elysia";
+import { quoted } from "../json.ts";
 import { defineTool } from "../mcp/tool.ts";
 import { closed } from "../schema.ts";
 import { WhoAmI } from "./schema.ts";
@@ -16,7 +17,7 @@ export const identityTools = [
     output: WhoAmI,
     run: (caller) => whoAmI(caller),
     text: ({ user, org, scopes, grants }) =>
-      `User ${JSON.stringify(user)} of org ${JSON.stringify(org)}; scopes: ${JSON.stringify(scopes.join(" "))}; ` +
-      `spaces: ${JSON.stringify(grants.join(" "))}`,
+      `User ${quoted(user)} of org ${quoted(org)}; scopes: ${quoted(scopes.join(" "))}; ` +
+      `spaces: ${quoted(grants.join(" "))}`,
   }),
 ];
