@@ -86,6 +86,14 @@ export const TOOL_NEEDS: Record<string, readonly Scope[]> = {
   delete_all_memories: ["memories:delete"],
   add_memories_status: ["memories:read"],
   get_embedder_info: ["admin:read"],
+  graph_explore: ["memories:read", "graph:read"],
+  graph_related_memories: ["memories:read", "graph:read"],
+  graph_subgraph: ["memories:read", "graph:read"],
+  graph_similar_memories: ["memories:read", "graph:read"],
+  graph_aggregate: ["graph:read"],
+  graph_tag_cooccurrence: ["graph:read"],
+  graph_related_tags: ["graph:read"],
+  graph_biography_timeline: ["graph:read"],
   whoami: [],
 };
 

@@ -4,10 +4,18 @@ import { coMentions, graphOf, namesOf } from "./comentions.ts";
 import type { Centrality, PageRank } from "./schema.ts";
 
 /** What is mentioned together with most: by shared memories summed, then by how many entities share them. */
-export function entityCentrality(caller: Caller, { limit = 20 }: { limit?: number | undefined } = {}): Promise<Centrality> {
+export function entityCentrality(
+  caller: Caller,
+  { limit = 20 }: { limit?: number | undefined } = {},
+): Promise<Centrality> {
   return caller.read(async (tx) => {
     const { entities, pairs, is_cut } = await coMentions(tx);
-    const ties = entities.map(({ key, memories }) => ({ key, memory_count: memories, connections: 0, mention_count: 0 }));
+    const ties = entities.map(({ key, memories }) => ({
+      key,
+      memory_count: memories,
+      connections: 0,
+      mention_count: 0,
+    }));
     for (const [a, b, memories] of pairs)
       for (const tie of [ties[a], ties[b]])
         if (tie) {
@@ -18,7 +26,10 @@ export function entityCentrality(caller: Caller, { limit = 20 }: { limit?: numbe
     const central = ties
       .sort((a, b) => b.mention_count - a.mention_count || b.connections - a.connections)
       .slice(0, limit);
-    const names = await namesOf(tx, central.map(({ key }) => key));
+    const names = await namesOf(
+      tx,
+      central.map(({ key }) => key),
+    );
     return {
       items: central.map(({ key, ...tie }) => ({ name: names.get(key) ?? key, ...tie })),
       total: ties.length,
@@ -39,7 +50,10 @@ export function entityPageRank(caller: Caller, { limit = 50 }: { limit?: number 
       .map(({ key, memories }) => ({ key, score: scores[key] ?? 0, memory_count: memories }))
       .sort((a, b) => b.score - a.score)
       .slice(0, limit);
-    const names = await namesOf(tx, ranked.map(({ key }) => key));
+    const names = await namesOf(
+      tx,
+      ranked.map(({ key }) => key),
+    );
     return {
       items: ranked.map(({ key, ...rest }) => ({ name: names.get(key) ?? key, ...rest })),
       total: read.entities.length,

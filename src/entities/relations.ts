@@ -82,7 +82,8 @@ export async function relationsIn(
 
 /** The name of the entity at the other end of a relation, `other` and `space_id` of a row. */
 const otherEnd = (tx: Tx, row: "page" | "there") => {
-  const [other, space_id] = row === "page" ? [tx`page.other`, tx`page.space_id`] : [tx`there.other`, tx`there.space_id`];
+  const [other, space_id] =
+    row === "page" ? [tx`page.other`, tx`page.space_id`] : [tx`there.other`, tx`there.space_id`];
   const key = tx`coalesce((
     select ends.merged_into from brain.entities as ends where ends.space_id = ${space_id} and ends.key = ${other}
   ), ${other})`;
@@ -147,7 +148,9 @@ async function keysIn(tx: Tx, space_id: number, names: readonly [string, string]
     ["name", own],
     ["target", other],
   ] as const;
-  const errors = faults.filter(([, { is_key }]) => !is_key).map(([at]) => ({ at, message: "has nothing to name an entity by" }));
+  const errors = faults
+    .filter(([, { is_key }]) => !is_key)
+    .map(([at]) => ({ at, message: "has nothing to name an entity by" }));
   if (errors.length > 0) throw invalidInput(errors);
   if (own.counts_for === other.counts_for)
     throw invalidInput([{ at: "target", message: "is the same entity, in this or another spelling" }]);

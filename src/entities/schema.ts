@@ -42,10 +42,7 @@ const Connection = t.Object(
 );
 export type Connection = Static<typeof Connection>;
 
-export const NetworkQuery = t.Object(
-  { limit: t.Optional(limitOf(200, 50)), min_count: t.Optional(AtLeast) },
-  closed,
-);
+export const NetworkQuery = t.Object({ limit: t.Optional(limitOf(200, 50)), min_count: t.Optional(AtLeast) }, closed);
 export const EntityNetwork = t.Object({ name, items: t.Array(Connection), total }, closed);
 export type EntityNetwork = Static<typeof EntityNetwork>;
 
@@ -74,7 +71,18 @@ export const RELATION_CATEGORIES = {
     "uses",
     "writes",
   ],
-  work: ["colleague_of", "employed_by", "leads", "maintains", "manages", "owned_by", "owns", "reports_to", "works_at", "works_on"],
+  work: [
+    "colleague_of",
+    "employed_by",
+    "leads",
+    "maintains",
+    "manages",
+    "owned_by",
+    "owns",
+    "reports_to",
+    "works_at",
+    "works_on",
+  ],
   membership: ["belongs_to", "founded", "has_member", "member_of"],
   creative: ["author_of", "composed", "created", "created_by", "designed", "wrote"],
   location: ["based_in", "born_in", "lives_in", "located_in"],
@@ -129,12 +137,15 @@ export const NewRelation = t.Object(
     target: EntityName,
     type: RelationType,
     direction: t.Optional(oneOf(["outgoing", "incoming"], { description: "Seen from the entity. Default outgoing." })),
-    memory_id: t.Optional(t.String({ format: "uuid", description: "The memory that says so; its space is the relation's." })),
+    memory_id: t.Optional(
+      t.String({ format: "uuid", description: "The memory that says so; its space is the relation's." }),
+    ),
     access_entity: t.Optional(
       t.String({
         minLength: 1,
         maxLength: 512,
-        description: "Space: that of memory_id, else user:<sub>; team:…, project:…, org:…, or auto for the one shared space.",
+        description:
+          "Space: that of memory_id, else user:<sub>; team:…, project:…, org:…, or auto for the one shared space.",
       }),
     ),
   },
@@ -193,7 +204,10 @@ const Step = t.Object(
     memory_count: t.Number({ description: "Active memories that mention both." }),
     memories: t.Array(PathMemory, { description: "The newest of them, up to 3." }),
     relations: t.Array(
-      t.Object({ id: t.String({ format: "uuid" }), type: t.String(), direction: oneOf(["outgoing", "incoming"]) }, closed),
+      t.Object(
+        { id: t.String({ format: "uuid" }), type: t.String(), direction: oneOf(["outgoing", "incoming"]) },
+        closed,
+      ),
       { description: "Between the two, up to 3." },
     ),
   },

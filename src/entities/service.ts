@@ -1,10 +1,11 @@
 import type { Caller, Tx } from "../db.ts";
+import { filterOf } from "../memories/filter.ts";
+import { listMemories } from "../memories/list.ts";
 import { invalidInput } from "../problem.ts";
 import { memoryCounts } from "./counts.ts";
 import { type Entity, entityNamed, nameOf, spellings } from "./names.ts";
 import { relationsIn } from "./relations.ts";
 import type { Connection, EntitiesQuery, EntityDetail, EntityMemories, EntityNetwork, EntityPage } from "./schema.ts";
-import { listMemories } from "../memories/list.ts";
 
 const MAX_OTHER_NAMES = 50;
 /** What of its network and relations an entity itself is shown with. */
@@ -138,7 +139,7 @@ export async function entityMemories(
   { limit = 20, cursor }: { limit?: number | undefined; cursor?: string | undefined },
 ): Promise<EntityMemories> {
   const entity = await caller.read((tx) => entityNamed(tx, name));
-  const page = await listMemories(caller, { entity: name, size: limit, ...(cursor && { cursor }) });
+  const page = await listMemories(caller, { size: limit, ...(cursor && { cursor }) }, filterOf({ entity: name }));
   const { items, total, total_is, next_cursor } = page;
   return { name: entity.name, items, total, total_is, next_cursor };
 }

@@ -181,7 +181,9 @@ function likenessOf(one: Profile<Compared>, other: Profile<Compared>, shared: nu
   if (one.is_path || other.is_path || one.numbers !== other.numbers) return null;
   if (singular(one.letters) === singular(other.letters)) return { why: "plural", confidence: SURE.plural };
   if (one.core === other.core) return { why: "domain_word", confidence: SURE.domain_word };
-  const degrees: Likeness[] = [affixOf(one, other), trigramLikeness(one, other, shared)].filter((found) => found !== null);
+  const degrees: Likeness[] = [affixOf(one, other), trigramLikeness(one, other, shared)].filter(
+    (found) => found !== null,
+  );
   return degrees.sort((a, b) => b.confidence - a.confidence)[0] ?? null;
 }
 
