@@ -88,7 +88,7 @@ export const exploreTool = defineTool({
   name: "graph_explore",
   title: "Explore the graph",
   description:
-    "Call it to see how memories and entities hang together; question says in which way. Gives memories by id and " +
+    "Call it to see how memories and entities hang together; question says how. Gives memories by id and " +
     "preview, entities by name.",
   effect: "reads",
   input: Explore,

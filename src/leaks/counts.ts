@@ -7,11 +7,13 @@ import type { Ask, World } from "./world.ts";
 
 const BATCH = 100;
 const MOST_IDS = 8;
+/** Things that a memory of the flood is about. */
+const MOST_THINGS = 16;
 
 /**
  * What callers count, find and score must not change by what others store. Each one's lists and searches are asked for,
- * then in each org somebody whom nobody knows stores rows in a space of their own, made of the callers' own words, and
- * all is asked for again.
+ * then in each org somebody whom nobody knows stores rows in a space of their own, made of the callers' own words, about
+ * the same things, and all is asked for again.
  */
 export async function compareCounts(
   world: World,
@@ -66,11 +68,14 @@ function viewsOf({ person, words }: Planted, planted: readonly Planted[], { rout
 
 async function flood(world: World, planted: readonly Planted[], rows: number) {
   const words = planted.flatMap((one) => one.words.split(" "));
+  const things = planted.slice(0, MOST_THINGS);
+  const about = { entities: things.map(({ entity }) => entity), tags: things.map(({ tag }) => tag) };
   for (const org of new Set(planted.map(({ person }) => person.org))) {
     const stranger: Person = { org, sub: `flo-${randomWord(6)}`, grants: [], spaces: ["user:flo"] };
     for (let stored = 0; stored < rows; stored += BATCH) {
       const memories = Array.from({ length: Math.min(BATCH, rows - stored) }, (_, index) => ({
         content: `${world.haystack.canary("brain.memories.content", { org, sub: stranger.sub })} ${words.slice((index * 2) % words.length).join(" ")}`,
+        ...about,
       }));
       const asked = { method: "POST", path: "/api/v1/memories/batch", body: { memories } };
       const { status } = await world.ask(stranger, asked, { may_store: true });
