@@ -74,6 +74,8 @@ function allowedMethods(routes: readonly RegisteredRoute[], path: string): strin
     const parts = route.path.split("/");
     return parts.length === given.length && parts.every((part, index) => part.startsWith(":") || part === given[index]);
   };
-  const methods = new Set(routes.filter(fits).map((route) => route.method));
-  return methods.has("GET") ? [...methods, "HEAD"] : [...methods];
+  const fitting = routes.filter(fits);
+  const has_head = fitting.some(({ method, hooks }) => method === "GET" && !hooks.detail?.["x-stream"]);
+  const methods = new Set(fitting.map((route) => route.method));
+  return has_head ? [...methods, "HEAD"] : [...methods];
 }

@@ -1,14 +1,19 @@
+import http from "node:http";
 import { createApp } from "./app.ts";
 import { startSealer } from "./audit/sealer.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
+import { MAX_READ_HEADER_BYTES } from "./http/headers.ts";
 import type { Log } from "./log.ts";
 import { OFFER } from "./mcp/offer.ts";
 import { newestMigration } from "./ops/migrate.ts";
 import { messageOf, Refusal } from "./refusal.ts";
 
-/** Bun's own limit answers without our headers and body, so it lies above ours (http/json_body.ts). */
-const MAX_REQUEST_BYTES = 67_108_864;
+/**
+ * None: Bun's own limit answers without our headers and body. Ours are where a body is read; what nobody reads is not
+ * kept (tests/http/listener.test.ts).
+ */
+const MAX_REQUEST_BYTES = Number.MAX_SAFE_INTEGER;
 const IDLE_TIMEOUT_SECONDS = 30;
 const DRAIN_SECONDS = 10;
 
@@ -66,6 +71,7 @@ export async function startService(
 
 /** Our own Bun.serve rather than app.listen, so that tests through app.handle take the same way. */
 function listen({ host, port }: Config, fetch: (request: Request) => Response | Promise<Response>) {
+  Object.assign(http, { maxHeaderSize: MAX_READ_HEADER_BYTES }); // the only way to tell Bun.serve (1.4.5)
   try {
     return Bun.serve({
       hostname: host,

@@ -28,6 +28,7 @@ const CATALOGUE = {
   STALE_REVISION: [409, "Changed meanwhile"],
   TOO_LARGE: [413, "Too large"],
   INVALID_INPUT: [422, "Invalid input"],
+  HEADERS_TOO_LARGE: [431, "Headers too large"],
   RATE_LIMITED: [429, "Too many requests"],
   CLIENT_GONE: [499, "Client gone"],
   INTERNAL: [500, "Internal error"],

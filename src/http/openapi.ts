@@ -33,7 +33,12 @@ export interface RouteHooks {
   query?: TSchema;
   params?: TSchema;
   response?: Record<string, TSchema>;
-  detail?: { summary?: string; tags?: string[] };
+  detail?: {
+    summary?: string;
+    tags?: string[];
+    /** What GET opens stays open; there is no HEAD. */
+    "x-stream"?: boolean;
+  };
 }
 
 /** Serves the document of the routes at /openapi.json, made at the first request from the schemas that validate, and a page that shows it. */

@@ -53,23 +53,21 @@ export interface RouteProbe extends Probe {
   views?(own: Own): Ask[];
 }
 
-/** How to call one tool: its arguments, call by call. */
+/** How to call one tool, by its arguments, or one of MCP's other methods, by its parameters: call by call. */
 export interface ToolProbe extends Probe {
   readonly needs: readonly Scope[];
   asks(aim: Aim): object[];
   views?(own: Own): object[];
 }
 
+/** A call of one of MCP's methods as a JSON-RPC message. */
+export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0", id: "call", method, params });
+
 /** A call of a tool as a JSON-RPC message. */
-export const toolCall = (name: string, args: object) => ({
-  jsonrpc: "2.0",
-  id: "call",
-  method: "tools/call",
-  params: { name, arguments: args },
-});
+export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
 
 const MEMORIES = "/api/v1/memories";
-const LIST_TOOLS = { jsonrpc: "2.0", id: "call", method: "tools/list" };
+const LIST_TOOLS = methodCall("tools/list", {});
 
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   needs: ["memories:write"],
@@ -224,11 +222,7 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "POST /mcp": {
     needs: [],
     reads: true,
-    asks: ({ id }) => [
-      post("/mcp", LIST_TOOLS),
-      post("/mcp", { jsonrpc: "2.0", id: "call", method: "resources/read", params: { uri: `memory://${id}` } }),
-      post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })]),
-    ],
+    asks: ({ id }) => [post("/mcp", LIST_TOOLS), post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })])],
   },
   "GET /mcp/:client/sse/:user": {
     needs: [],

@@ -1,7 +1,8 @@
 import type { Caller } from "../db.ts";
 
 /** What can be completed from what a caller sees. */
-export type Suggested = "entity" | "tag" | "access_entity";
+export const SUGGESTED = ["entity", "tag", "access_entity"] as const;
+export type Suggested = (typeof SUGGESTED)[number];
 
 /** Values that begin with a text, at most `most` of them in their order, and how many there are. */
 export interface Suggestions {

@@ -132,7 +132,9 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     join pg_attribute on attrelid = tables.oid and attacl is not null
     cross join lateral aclexplode(attacl) as granted
     where granted.grantee = 'brain_app'::regrole and granted.privilege_type <> 'SELECT'
-      and attname in ('org_id', 'owner_id', 'owner', 'created_at', 'updated_at', 'revision', 'archived_at', 'deleted_at')
+      and (attname in ('org_id', 'owner_id', 'owner', 'created_at', 'updated_at', 'revision', 'archived_at', 'deleted_at')
+           -- Where a row came from is said once.
+           or granted.privilege_type = 'UPDATE' and attname in ('id', 'app', 'app_id'))
     order by fault`;
   return faults.map(({ fault }) => fault);
 }
