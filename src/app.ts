@@ -3,6 +3,7 @@ import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { Database } from "./db.ts";
+import { entityRoutes } from "./entities/routes.ts";
 import { graphHealthRoutes, graphRoutes, memoryGraphRoutes } from "./graph/routes.ts";
 import { answers } from "./http/answers.ts";
 import { type DoorSettings, door } from "./http/door.ts";
@@ -50,6 +51,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(memoryRoutes)
     .use(memoryGraphRoutes)
     .use(searchRoutes)
+    .use(entityRoutes)
     .use(graphHealthRoutes(database))
     .use(graphRoutes)
     .use(tokenRoutes)

@@ -45,7 +45,9 @@ const ITERATIONS = { alpha: 0.85, maxIterations: 100, tolerance: 1e-6 };
 export function entityPageRank(caller: Caller, { limit = 50 }: { limit?: number | undefined } = {}): Promise<PageRank> {
   return caller.read(async (tx) => {
     const read = await coMentions(tx);
-    const scores = pagerank(graphOf(read), { ...ITERATIONS, getEdgeWeight: "weight" });
+    // Of an empty graph it cannot make its index (graphology-metrics 2.4.2).
+    const scores =
+      read.entities.length === 0 ? {} : pagerank(graphOf(read), { ...ITERATIONS, getEdgeWeight: "weight" });
     const ranked = read.entities
       .map(({ key, memories }) => ({ key, score: scores[key] ?? 0, memory_count: memories }))
       .sort((a, b) => b.score - a.score)

@@ -1,10 +1,10 @@
 import type { Tx } from "../db.ts";
 
 /**
- * How many active memories mention each entity the caller sees, as rows of (key, memories). One walk of the index for
- * all mentions; only what was merged is looked at memory by memory, since one memory may use several spellings.
+ * How many active memories of a space mention each entity, as rows of (space_id, key, memories). One walk of the index
+ * for all mentions; only what was merged is looked at memory by memory, since one memory may use several spellings.
  */
-export const memoryCounts = (tx: Tx) => tx`
+export const countsBySpace = (tx: Tx) => tx`
   with told as materialized (
     select space_id, key, count(*) as memories
     from brain.memory_entities
@@ -17,21 +17,25 @@ export const memoryCounts = (tx: Tx) => tx`
     select space_id, merged_into, merged_into from brain.entities where merged_into is not null
   ),
   repeated as materialized (
-    select counts_for as key, sum(spellings - 1) as mentions
+    select space_id, counts_for as key, sum(spellings - 1) as mentions
     from (
-      select counts_for, memory_id, count(*) as spellings
+      select space_id, counts_for, memory_id, count(*) as spellings
       from merged
       join brain.memory_entities using (space_id, key)
       where is_active
-      group by counts_for, memory_id
+      group by space_id, counts_for, memory_id
     ) as spelt
-    group by counts_for
+    group by space_id, counts_for
   )
-  select key, (sum(memories) - coalesce(min(repeated.mentions), 0))::int as memories
+  select space_id, key, (sum(memories) - coalesce(min(repeated.mentions), 0))::int as memories
   from (
-    select coalesce(counts_for, told.key) as key, memories
+    select told.space_id, coalesce(counts_for, told.key) as key, memories
     from told
     left join merged on merged.space_id = told.space_id and merged.key = told.key
   ) as counted
-  left join repeated using (key)
-  group by key`;
+  left join repeated using (space_id, key)
+  group by space_id, key`;
+
+/** The same over all spaces, as rows of (key, memories): a memory is of one space. */
+export const memoryCounts = (tx: Tx) => tx`
+  select key, sum(memories)::int as memories from (${countsBySpace(tx)}) as by_space group by key`;

@@ -79,6 +79,14 @@ const keyNamed = (tx: Tx, name: Fragment) => tx`
   order by candidate.is_merged, candidate.since, candidate.key
   limit 1`;
 
+/** The ids of the memories that mention what any of these names stands for, whatever state they are in. */
+export const memoriesAbout = (tx: Tx, names: readonly string[]) => tx`
+  select mention.memory_id
+  from unnest(${names as string[]}::text[]) as asked (name)
+  cross join lateral (${keyNamed(tx, tx`asked.name`)}) as found
+  cross join lateral (${spellings(tx, tx`found.key`)}) as spelt
+  join brain.memory_entities as mention on mention.space_id = spelt.space_id and mention.key = spelt.key`;
+
 /** The entities that names stand for, in their order, null where there is none: any spelling finds one, merged ones too. */
 export async function entitiesNamed(tx: Tx, names: readonly string[]): Promise<(Entity | null)[]> {
   const rows = await tx<{ key: string | null; name: string | null }[]>`

@@ -124,10 +124,10 @@ async function stepsOf(tx: Tx, keys: readonly string[], nameOfKey: (key: string)
   if (keys.length < 2) return [];
   const [from, to] = [keys.slice(0, -1), keys.slice(1)];
   const ends = tx`
-    select hop.place, hop.from_key, hop.to_key, one.space_id, one.key as one, other.key as other
-    from unnest(${from}::text[], ${to}::text[]) with ordinality as hop (from_key, to_key, place)
-    cross join lateral (${spellings(tx, tx`hop.from_key`)}) as one
-    join lateral (${spellings(tx, tx`hop.to_key`)}) as other on other.space_id = one.space_id`;
+    select hop.place, one.space_id, one.key as one, other.key as other
+    from unnest(${from}::text[], ${to}::text[]) with ordinality as hop (near, far, place)
+    cross join lateral (${spellings(tx, tx`hop.near`)}) as one
+    join lateral (${spellings(tx, tx`hop.far`)}) as other on other.space_id = one.space_id`;
   const said = await tx<{ place: number; memory_count: number; memories: Step["memories"] }[]>`
     with sharing as materialized (
       select distinct ends.place, one.memory_id

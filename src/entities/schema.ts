@@ -6,7 +6,6 @@ import { closed, Id, Instant, limitOf, nullable, oneOf } from "../schema.ts";
 export const EntityName = t.String({
   minLength: 1,
   maxLength: 256,
-  pattern: "^[^\\u0000]*$",
   description: "An entity, in any spelling.",
 });
 export const ByName = t.Object({ name: EntityName }, closed);

@@ -1,5 +1,5 @@
 import type { Caller, Tx } from "../db.ts";
-import { filterOf } from "../memories/filter.ts";
+import { ANY } from "../memories/filter.ts";
 import { listMemories } from "../memories/list.ts";
 import { invalidInput } from "../problem.ts";
 import { memoryCounts } from "./counts.ts";
@@ -110,11 +110,16 @@ async function connectionsIn(
       join brain.memory_entities using (space_id, key)
       where is_active
     ),
+    -- Read once: to look each mention's entity up by its key took half of the time.
+    merged as materialized (
+      select space_id, key, merged_into from brain.entities where merged_into is not null
+    ),
     beside as (
-      select distinct memory_id, mentions.key
+      select distinct memory_id, coalesce(merged_into, key) as key
       from own
-      join brain.mentions using (memory_id)
-      where mentions.key <> ${key}
+      join brain.memory_entities using (memory_id)
+      left join merged using (space_id, key)
+      where coalesce(merged_into, key) <> ${key}
     ),
     counted as materialized (
       select key, count(*)::int as memory_count,
@@ -139,7 +144,7 @@ export async function entityMemories(
   { limit = 20, cursor }: { limit?: number | undefined; cursor?: string | undefined },
 ): Promise<EntityMemories> {
   const entity = await caller.read((tx) => entityNamed(tx, name));
-  const page = await listMemories(caller, { size: limit, ...(cursor && { cursor }) }, filterOf({ entity: name }));
+  const page = await listMemories(caller, { size: limit, ...(cursor && { cursor }) }, { ...ANY, entities: [name] });
   const { items, total, total_is, next_cursor } = page;
   return { name: entity.name, items, total, total_is, next_cursor };
 }

@@ -1,4 +1,5 @@
 import { identityTools } from "../auth/tools.ts";
+import { entityTools } from "../entities/tools.ts";
 import { graphTools } from "../graph/tools.ts";
 import { memoryAdminTools } from "../memories/admin_tools.ts";
 import { memoryTools } from "../memories/tools.ts";
@@ -11,6 +12,7 @@ const every: readonly DefinedTool[] = [
   ...memoryTools,
   ...graphTools,
   ...identityTools,
+  ...entityTools,
   ...memoryAdminTools,
   ...embedderTools,
 ];
