@@ -1,4 +1,5 @@
 import { type AnyElysia, Elysia } from "elysia";
+import { appRoutes } from "./apps/routes.ts";
 import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
@@ -18,6 +19,8 @@ import { startMcpServer } from "./mcp/server.ts";
 import { legacyDoor, type SseSettings } from "./mcp/sse.ts";
 import { memoryRoutes } from "./memories/routes.ts";
 import { searchRoutes } from "./search/routes.ts";
+import { settingsRoutes } from "./settings/routes.ts";
+import { statsRoutes } from "./stats/routes.ts";
 
 /** What the application has to be told. */
 export interface AppSettings extends DoorSettings, OriginSettings, SseSettings {
@@ -54,6 +57,9 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(entityRoutes)
     .use(graphHealthRoutes(database))
     .use(graphRoutes)
+    .use(appRoutes)
+    .use(statsRoutes)
+    .use(settingsRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
     .use(mcpMetadataRoutes(settings, database, settings.newest_migration))

@@ -178,7 +178,7 @@ async function plantByOwner(world: World, person: Person) {
     insert into brain.settings (org_id, settings, secrets, updated_by)
     values (app.org_key(${org}), ${owner.json({ planted: haystack.canary("brain.settings.settings", { org }) })},
             ${owner.json({ [haystack.canary("brain.settings.secret_names", { org })]: haystack.canary("brain.settings.secrets") })},
-            ${sub})
+            ${haystack.canary("brain.settings.updated_by", { org })})
     on conflict do nothing`;
   haystack.id(session_id, "brain.mcp_sessions.id", own);
   return { session_id, jti, events };
@@ -217,7 +217,9 @@ async function plantGraph({ haystack, owner }: World, { org, sub }: Person, spac
     insert into brain.event_entities (org_id, space_id, event_id, key) select org_id, space_id, id, ${known} from event`;
   await owner`
     insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
-    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get', '{}' from ${at}`;
+    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get',
+           array(select id from brain.memories where org_id = place.org_id and memories.space_id = place.space_id)
+    from ${at}`;
   return id;
 }
 

@@ -67,6 +67,8 @@ export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0",
 export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
 
 const MEMORIES = "/api/v1/memories";
+const APPS = "/api/v1/apps";
+const CONFIG = "/api/v1/config";
 const LIST_TOOLS = methodCall("tools/list", {});
 
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
@@ -79,6 +81,20 @@ const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
     { method, path: `${MEMORIES}/${own_id}`, body: { access_entity: space } },
     ...ids.map((supersedes) => ({ method, path: `${MEMORIES}/${own_id}`, body: { supersedes } })),
     { method, path: `${MEMORIES}/${own_id}`, body: { content }, headers: { "idempotency-key": `${method}-${key}` } },
+  ],
+});
+
+const acting = (action: "archive" | "pause" | "restore"): RouteProbe => ({
+  needs: ["memories:write"],
+  reads: false,
+  asks: ({ ids, app_id, key }) => [
+    post(`${MEMORIES}/actions/${action}`, { memory_ids: ids }),
+    post(
+      `${MEMORIES}/actions/${action}`,
+      { memory_ids: ids, category: "note" },
+      { "idempotency-key": `${action}-${key}` },
+    ),
+    post(`${MEMORIES}/actions/${action}`, { app_id }),
   ],
 });
 
@@ -143,11 +159,41 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     reads: false,
     asks: ({ ids }) => [{ method: "DELETE", path: MEMORIES, body: { memory_ids: ids } }],
   },
+  "POST /api/v1/memories/actions/archive": acting("archive"),
+  "POST /api/v1/memories/actions/pause": acting("pause"),
+  "POST /api/v1/memories/actions/restore": acting("restore"),
+  "POST /api/v1/memories/filter": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ content, entity, tag, artifact_ref, space, app_id }) => [
+      post(`${MEMORIES}/filter`, { states: ["active", "paused", "archived"], size: 100 }),
+      post(`${MEMORIES}/filter`, { search_query: content, entities: [entity] }),
+      post(`${MEMORIES}/filter`, { entities: [entity, "nothing"] }),
+      post(`${MEMORIES}/filter`, { tag, artifact_ref }),
+      post(`${MEMORIES}/filter`, { access_entity: [space], app_ids: [app_id] }),
+    ],
+    views: ({ words }) => [
+      post(`${MEMORIES}/filter`, { size: 2, page: 2, categories: ["note", "decision"] }),
+      post(`${MEMORIES}/filter`, { search_query: words, size: 3 }),
+    ],
+  },
+  "GET /api/v1/memories/categories": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: () => [get(`${MEMORIES}/categories`)],
+    views: () => [get(`${MEMORIES}/categories`)],
+  },
   "GET /api/v1/memories/:id": {
     needs: ["memories:read"],
     reads: true,
     asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
     views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
+  },
+  "GET /api/v1/memories/:id/access-log": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/access-log?size=100`)),
+    views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/access-log?size=2`)),
   },
   "GET /api/v1/memories/:id/history": {
     needs: ["memories:read"],
@@ -184,6 +230,60 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
       post("/api/v1/search", { query: words, limit: 50 }),
       post("/api/v1/search", { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
     ],
+  },
+  "GET /api/v1/apps": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ thread }) => [query(APPS, { size: "100" }), query(APPS, { name: thread.slice(0, 64) })],
+    views: () => [query(APPS, { size: "100" }), query(APPS, { sort_by: "memories", sort_direction: "desc" })],
+  },
+  "GET /api/v1/apps/:id": { needs: ["apps:read"], reads: true, asks: ({ app_id }) => [get(`${APPS}/${app_id}`)] },
+  "GET /api/v1/apps/:id/memories": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ app_id }) => [get(`${APPS}/${app_id}/memories`)],
+  },
+  "GET /api/v1/apps/:id/accessed": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ app_id }) => [get(`${APPS}/${app_id}/accessed`)],
+  },
+  "PUT /api/v1/apps/:id": {
+    needs: ["apps:write"],
+    reads: false,
+    asks: ({ app_id }) => [
+      { method: "PUT", path: `${APPS}/${app_id}`, body: { is_active: false } },
+      { method: "PUT", path: `${APPS}/${app_id}?is_active=true` },
+    ],
+  },
+  "GET /api/v1/stats": {
+    needs: ["stats:read"],
+    reads: true,
+    asks: () => [get("/api/v1/stats?days=366")],
+    views: () => [get("/api/v1/stats?days=2")],
+  },
+  "GET /api/v1/config": {
+    needs: ["admin:read"],
+    reads: true,
+    asks: () => [get(CONFIG)],
+    views: () => [get(CONFIG)],
+  },
+  // Refused: settings are the whole org's, and what is planted there must be as it was at the end. That orgs do not
+  // touch each other's is in tests/http/config.test.ts.
+  "PUT /api/v1/config": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ content }) => [{ method: "PUT", path: CONFIG, body: { planted: content } }],
+  },
+  "PATCH /api/v1/config": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ content }) => [{ method: "PATCH", path: CONFIG, body: { planted: content } }],
+  },
+  "POST /api/v1/config/reset": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ id }) => [post(`${CONFIG}/reset?org=${id}`, undefined)],
   },
   "GET /api/v1/tokens/me": {
     needs: [],

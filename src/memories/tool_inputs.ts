@@ -9,7 +9,7 @@ const { content, ...structured } = fields;
 const structuredFields = t.Partial(t.Object(structured)).properties;
 
 const idempotency_key = t.Optional(
-  t.String({ pattern: "^[\\x21-\\x7e]{1,256}$", description: "Same key, same write: safe to retry for 24 hours." }),
+  t.String({ pattern: "^[\\x21-\\x7e]{1,256}$", description: "Same key, same write, for 24 hours." }),
 );
 export const toldOfKey = byName({ idempotency_key });
 
@@ -30,6 +30,9 @@ export const NewTexts = t.Object(
 const { memories } = NewTexts.properties;
 export const toldOfNewTexts = {
   memories: { ...memories, items: { ...NewText, properties: byName({ text: content, ...structuredFields }) } },
+  code_refs: t.Array(t.Object({}, { additionalProperties: true }), {
+    description: "Places in code: path, and repo, symbol, line_start, line_end, commit, content_hash.",
+  }),
   tags: t.Object({}, { additionalProperties: true, description: "Keys to texts, numbers or booleans." }),
 };
 
@@ -40,7 +43,7 @@ export const Changes = t.Object(
     ...structuredFields,
     clear: t.Optional(t.Array(oneOf(CLEARABLE), { maxItems: CLEARABLE.length, description: "Fields to empty." })),
     if_revision: t.Optional(
-      t.Number({ minimum: 1, maximum: 999_999_999, multipleOf: 1, description: "Only if it still is at this one." }),
+      t.Number({ minimum: 1, maximum: 999_999_999, multipleOf: 1, description: "Only if still at this one." }),
     ),
     idempotency_key,
   },
@@ -55,6 +58,9 @@ export const Listing = t.Object(
     filter: t.Optional(ListFilter),
     limit: t.Optional(t.Number({ minimum: 1, maximum: 100, multipleOf: 1, description: "Default 20." })),
     cursor: t.Optional(t.String({ minLength: 1, maxLength: 256 })),
+    max_tokens: t.Optional(
+      t.Number({ minimum: 500, maximum: 100_000, multipleOf: 1, description: "For the whole answer." }),
+    ),
   },
   closed,
 );

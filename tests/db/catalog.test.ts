@@ -200,6 +200,7 @@ test("what the service may do, as a whole", async () => {
       "provision",
       "purge_expired",
       "read_audit",
+      "recalls_of",
       "relations delete",
       "relations insert: id space_id from_key to_key type memory_id app",
       "relations select",

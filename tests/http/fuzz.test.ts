@@ -212,21 +212,23 @@ async function furnish(): Promise<[rest: Hints, tools: Hints]> {
   const tables = (await tenantTables()).filter((name) => !PROVISIONED.includes(name) && name !== "mcp_sessions");
   await world.owner.unsafe(`truncate ${tables.map((name) => `brain.${name}`).join()}`);
   await world.owner`delete from brain.spaces where access_entity = any (${NEW_SPACES})`;
+  await world.owner`update brain.apps set is_active = true`;
   const api = world.api(fay);
   const about = { entities: NAMES, tags: ["env", "a/b"] };
   const items = SAID.map((content, index) => ({ content, access_entity: USED_SPACES[index % 2], ...about }));
   const stored = await api.post("/memories/batch", { memories: [...items, { content: "deleted again" }] });
   const ids: string[] = stored.body.items.map(({ id }: { id: string }) => id);
   await api.delete(`/memories/${ids.at(-1)}`);
+  const app_ids: string[] = (await api.get("/apps")).body.items.map(({ id }: { id: string }) => id);
   ids.push((await world.api(cyd).post("/memories", { content: "a colleague's" })).body.id);
   const event = { event_type: "release", start_date: "2025", entities: NAMES };
   for (const name of ["shipped", "shipped again"])
     ids.push((await api.post("/graph/events", { ...event, name })).body.id);
   const cursor = (await api.get("/memories?size=1")).body.next_cursor;
-  return [hintsFor(ids, cursor, "content"), hintsFor(ids, cursor, "text")];
+  return [hintsFor(ids, app_ids, cursor, "content"), hintsFor(ids, app_ids, cursor, "text")];
 }
 
-function hintsFor(ids: string[], cursor: string, content_name: "content" | "text"): Hints {
+function hintsFor(ids: string[], app_ids: string[], cursor: string, content_name: "content" | "text"): Hints {
   const id = fc.constantFrom(...ids);
   const said = fc.constantFrom(...SAID);
   const name = fc.constantFrom(...NAMES, "nobody");
@@ -237,7 +239,8 @@ function hintsFor(ids: string[], cursor: string, content_name: "content" | "text
     .date({ noInvalidDate: true, min: new Date(0), max: new Date("9999-12-31") })
     .map((date) => date.toJSON());
   return {
-    id,
+    id: fc.oneof({ weight: 3, arbitrary: id }, fc.constantFrom(...app_ids)),
+    app_id: fc.constantFrom(...app_ids),
     memory_id: id,
     memory_ids: fc.array(id, { minLength: 1, maxLength: 6 }),
     supersedes: id,
