@@ -69,6 +69,7 @@ export async function memoryCommunities(
       told.flatMap(({ shown }) => shown),
     ),
   );
+  caller.recalled("list", [...memories.values()]);
   return {
     items: told.map(({ size, shown }) => ({ size, members: shown.flatMap((id) => memories.get(id) ?? []) })),
     total: found.length,

@@ -23,6 +23,7 @@ export async function connectivity(
   const { most, total, is_cut } = mostConnected(holders, limit);
   const ids = most.map(({ place }) => holders.ids[place] ?? "");
   const memories = await caller.read((tx) => glimpsesOf(tx, ids));
+  caller.recalled("list", [...memories.values()]);
   return {
     items: most.flatMap(({ place: _, ...counts }, rank) => {
       const memory = memories.get(ids[rank] ?? "");

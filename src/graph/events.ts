@@ -1,6 +1,6 @@
 import type { Caller, Tx } from "../db.ts";
 import { isShown } from "../entities/names.ts";
-import { expectActiveApp, placeIn } from "../entities/writes.ts";
+import { placeIn } from "../entities/writes.ts";
 import { once } from "../memories/idempotency.ts";
 import type { WriteOptions } from "../memories/service.ts";
 import { type FieldError, invalidInput, notFound, Problem } from "../problem.ts";
@@ -28,7 +28,6 @@ export function addEvent(
 async function insertIn(tx: Tx, caller: Caller, event: NewEvent): Promise<Event> {
   const { name, event_type, start_date, end_date = null, description = null, memory_id = null } = event;
   const space_id = await placeIn(tx, caller, event);
-  await expectActiveApp(tx, caller);
   await expectFits(tx, event);
   const id = Bun.randomUUIDv7();
   const added = await tx`

@@ -22,13 +22,13 @@ export interface Tie {
 }
 
 /** What a memory shares with others, and with which: the most first. Throws NOT_FOUND, INVALID_INPUT. */
-export function relatedMemories(
+export async function relatedMemories(
   caller: Caller,
   memory_id: string,
   { via, limit = LIMITS.related[1] }: { via?: string | undefined; limit?: number | undefined } = {},
 ): Promise<RelatedMemories> {
   const kinds = wordsFrom(via, KINDS, "via") ?? KINDS;
-  return caller.read(async (tx) => {
+  const answer = await caller.read(async (tx) => {
     await expectInGraph(tx, memory_id);
     const ties = await tiesOf(tx, [memory_id], kinds, limit);
     const memories = await glimpsesOf(
@@ -45,6 +45,8 @@ export function relatedMemories(
       total: ties[0]?.total ?? 0,
     };
   });
+  caller.recalled("related", answer.items);
+  return answer;
 }
 
 /** Glimpses of active memories, by their ids. */

@@ -6,12 +6,12 @@ import { LIMITS, type SimilarMemories } from "./schema.ts";
 const MAX_WORDS = 64;
 
 /** What says nearly the same as a memory, the nearest first. Throws NOT_FOUND. */
-export function similarMemories(
+export async function similarMemories(
   caller: Caller,
   memory_id: string,
   { min_score = 0.1, limit = LIMITS.similar[1] }: { min_score?: number | undefined; limit?: number | undefined } = {},
 ): Promise<SimilarMemories> {
-  return caller.read(async (tx) => {
+  const answer = await caller.read(async (tx) => {
     await expectInGraph(tx, memory_id);
     const rows = await tx<(SimilarMemories["items"][number] & { total: number })[]>`
       with near as materialized (
@@ -24,8 +24,10 @@ export function similarMemories(
       order by score desc, memories.id desc
       limit ${limit}`;
     const items = rows.map(({ total: _, ...row }) => shown(row));
-    return { memory_id: memory_id.toLowerCase(), method: "terms", items, total: rows[0]?.total ?? 0 };
+    return { memory_id: memory_id.toLowerCase(), method: "terms" as const, items, total: rows[0]?.total ?? 0 };
   });
+  caller.recalled("related", answer.items);
+  return answer;
 }
 
 /**

@@ -14,7 +14,7 @@ const MAX_SECOND_SEEDS = 10;
  * `related_limit` is for both steps together; with depth 2 the first takes no more than half of it, rounded up.
  * Throws NOT_FOUND, INVALID_INPUT.
  */
-export function memorySubgraph(
+export async function memorySubgraph(
   caller: Caller,
   memory_id: string,
   {
@@ -25,7 +25,7 @@ export function memorySubgraph(
 ): Promise<Subgraph> {
   const kinds = wordsFrom(via, KINDS, "via") ?? KINDS;
   const seed_id = memory_id.toLowerCase();
-  return caller.read(async (tx) => {
+  const answer = await caller.read(async (tx) => {
     await expectInGraph(tx, seed_id);
     const first = await tiesOf(tx, [seed_id], kinds, depth === 1 ? related_limit : Math.ceil(related_limit / 2));
     const reached = first.map(({ id }) => id);
@@ -66,6 +66,11 @@ export function memorySubgraph(
       total: first[0]?.total ?? 0,
     };
   });
+  caller.recalled(
+    "related",
+    answer.nodes.filter(({ kind }) => kind === "memory"),
+  );
+  return answer;
 }
 
 type Thing = Pick<Tie["shared"][number], "kind" | "key" | "name">;
