@@ -200,7 +200,7 @@ function wordsFor(message: string, schema: TSchema): string {
   if (message === "Expected required property") return "is required";
   if (message === "Unexpected property") return "is not known here";
   if (schema.told?.minimum !== undefined)
-    return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
+    return `must be a ${schema.told.type === "integer" ? "whole number" : "number"} from ${schema.told.minimum} to ${schema.told.maximum}`;
   const words = [schema, ...(schema.anyOf ?? [])].find((one) => Array.isArray(one.enum));
   if (words) return `must be one of ${words.enum.join(", ")}`;
   if (schema.pattern) return "does not have the form this needs";
