@@ -4,6 +4,8 @@ import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
 import type { Database } from "./db.ts";
+import { entityRoutes } from "./entities/routes.ts";
+import { graphHealthRoutes, graphRoutes, memoryGraphRoutes } from "./graph/routes.ts";
 import { answers } from "./http/answers.ts";
 import { type DoorSettings, door } from "./http/door.ts";
 import { healthRoutes } from "./http/health.ts";
@@ -53,10 +55,14 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(metricsRoutes(metrics, settings, peerOf))
     .use(openapiRoutes(routes))
     .use(memoryRoutes)
+    .use(memoryGraphRoutes)
     .use(searchRoutes)
     .use(appRoutes)
     .use(statsRoutes)
     .use(settingsRoutes)
+    .use(entityRoutes)
+    .use(graphHealthRoutes(database))
+    .use(graphRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
     .use(mcpMetadataRoutes(settings, database, settings.newest_migration))

@@ -20,12 +20,24 @@ export const inQuery = (
     .Encode(String);
 
 export const Page = inQuery("^[1-9][0-9]{0,4}$", { minimum: 1, maximum: 99_999, default: 1, description: "From 1." });
-export const Size = inQuery("^([1-9][0-9]?|100)$", {
-  minimum: 1,
-  maximum: 100,
-  default: 20,
-  description: "Rows a page.",
-});
+export const Size = limitOf(100, 20, "Rows a page.");
+
+/** How many rows a list gives at most, from 1: a query parameter. */
+export function limitOf(maximum: number, usual: number, description = "How many at most.") {
+  return inQuery(upTo(maximum), { minimum: 1, maximum, default: usual, description });
+}
+
+/** A pattern for the whole numbers from 1 to a maximum: the shorter ones, those that are smaller at some digit, itself. */
+function upTo(maximum: number): string {
+  const digits = String(maximum);
+  const any = (count: number) => "[0-9]".repeat(count);
+  const shorter = Array.from({ length: digits.length - 1 }, (_, more) => `[1-9]${any(more)}`);
+  const smaller = [...digits].flatMap((digit, at) => {
+    const [least, most] = [at === 0 ? 1 : 0, Number(digit) - 1];
+    return most < least ? [] : [`${digits.slice(0, at)}[${least}-${most}]${any(digits.length - at - 1)}`];
+  });
+  return `^(${[...shorter, ...smaller, digits].join("|")})$`;
+}
 
 /** Totals are counted up to here, and pages reach no further; beyond, `total_is` says at_least. */
 export const MAX_TOTAL = 10_000;

@@ -1,4 +1,6 @@
 import type { Needs, Scope } from "../auth/scopes.ts";
+import { get, post, query } from "./asks.ts";
+import { GRAPH_ROUTE_PROBES, GRAPH_TOOL_PROBES } from "./graph_probes.ts";
 import type { Ask } from "./world.ts";
 
 /**
@@ -23,6 +25,8 @@ export interface Aim {
   readonly session_id: string;
   readonly jti: string;
   readonly app_id: string;
+  /** An event on the timeline of one of the victim's spaces. */
+  readonly event_id: string;
   /** A memory of the caller's own, to bring into touch with the victim's. */
   readonly own_id: string;
 }
@@ -55,15 +59,6 @@ export interface ToolProbe extends Probe {
   asks(aim: Aim): object[];
   views?(own: Own): object[];
 }
-
-const get = (path: string): Ask => ({ method: "GET", path });
-const post = (path: string, body: unknown, headers: Record<string, string> = {}): Ask => ({
-  method: "POST",
-  path,
-  body,
-  headers,
-});
-const query = (path: string, parameters: Record<string, string>) => get(`${path}?${new URLSearchParams(parameters)}`);
 
 /** A call of one of MCP's methods as a JSON-RPC message. */
 export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0", id: "call", method, params });
@@ -228,6 +223,7 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
       },
     ],
   },
+  ...GRAPH_ROUTE_PROBES,
   "POST /api/v1/search": {
     needs: ["memories:read"],
     reads: true,
@@ -429,5 +425,6 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     views: () => [{ status_filter: "all" }],
   },
   get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
+  ...GRAPH_TOOL_PROBES,
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

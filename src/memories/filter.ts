@@ -1,4 +1,5 @@
 import type { Tx } from "../db.ts";
+import { memoriesAbout } from "../entities/names.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
 import { type FilterRequest, PLURALS } from "./filter_request.ts";
 import type { MemoryFilter } from "./filter_schema.ts";
@@ -181,9 +182,7 @@ export const matching = (tx: Tx, filter: Filter) => tx`
   and (${filter.sources}::text[] is null or source = any (${filter.sources}))
   and (${filter.from_date}::text is null or memories.created_at >= ${filter.from_date}::text::timestamptz)
   and (${filter.to_date}::text is null or memories.created_at <= ${filter.to_date}::text::timestamptz)
-  and (${filter.entities}::text[] is null or exists (
-    select from unnest(entities) as name, unnest(${filter.entities}::text[]) as wanted
-    where app.entity_key(name) = app.entity_key(wanted)))
+  and ${filter.entities === null ? tx`true` : tx`memories.id = any (array(${memoriesAbout(tx, filter.entities)}))`}
   and (${filter.evidence}::text[] is null or case when ${filter.any_of_them ?? false}
     then evidence && ${filter.evidence} else evidence @> ${filter.evidence} end)
   and (${filter.tags.length} = 0 or (

@@ -295,8 +295,8 @@ export function memoryHistory(caller: Caller, id: string, { page = 1, size = 20 
   });
 }
 
-/** Own space by default; `auto` is the one shared space granted. */
-function spaceFor({ sub, grants }: Caller, wanted = `user:${sub}`): string {
+/** Own space by default; `auto` is the one shared space granted. Throws ACCESS_ENTITY_AMBIGUOUS. */
+export function spaceFor({ sub, grants }: Caller, wanted = `user:${sub}`): string {
   if (wanted !== "auto") return wanted;
   const options = grants.filter((grant) => scopeOf(grant) !== "user");
   const [only] = options;
@@ -307,7 +307,8 @@ function spaceFor({ sub, grants }: Caller, wanted = `user:${sub}`): string {
   });
 }
 
-async function spaceId(tx: Tx, access_entity: string): Promise<number> {
+/** The id of a space. Throws NotProvisioned, after which it is there or the token does not grant it. */
+export async function spaceId(tx: Tx, access_entity: string): Promise<number> {
   const [space] = await tx<{ id: number }[]>`select id from brain.spaces where access_entity = ${access_entity}`;
   if (!space) throw new NotProvisioned([access_entity]);
   return space.id;
