@@ -2,6 +2,8 @@ import { type AnyElysia, Elysia } from "elysia";
 import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
+import { backupRoutes } from "./backup/routes.ts";
+import { openSpool } from "./backup/spool.ts";
 import type { Database } from "./db.ts";
 import { answers } from "./http/answers.ts";
 import { type DoorSettings, door } from "./http/door.ts";
@@ -20,6 +22,8 @@ import { searchRoutes } from "./search/routes.ts";
 export interface AppSettings extends DoorSettings, OriginSettings, SseSettings {
   /** File name of the newest migration of this release. */
   readonly newest_migration: string;
+  /** Absolute path; exports and imports are spooled in it. */
+  readonly data_dir: string;
 }
 
 export type App = Awaited<ReturnType<typeof createApp>>;
@@ -49,6 +53,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(searchRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
+    .use(backupRoutes(openSpool(settings.data_dir), () => app.server))
     .use(mcpRoutes(transport, settings, () => app.server))
     .use(legacy.routes);
 

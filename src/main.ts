@@ -1,5 +1,6 @@
 import { createApp } from "./app.ts";
 import { startSealer } from "./audit/sealer.ts";
+import { openSpool } from "./backup/spool.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
 import type { Log } from "./log.ts";
@@ -7,8 +8,8 @@ import { OFFER } from "./mcp/offer.ts";
 import { newestMigration } from "./ops/migrate.ts";
 import { messageOf, Refusal } from "./refusal.ts";
 
-/** Bun's own limit answers without our headers and body, so it lies above ours (http/json_body.ts). */
-const MAX_REQUEST_BYTES = 67_108_864;
+/** Bun's own limit answers without our headers and body, so it lies above ours (http/json_body.ts, http/upload.ts). */
+const MAX_REQUEST_BYTES = 134_217_728;
 const IDLE_TIMEOUT_SECONDS = 30;
 const DRAIN_SECONDS = 10;
 
@@ -40,6 +41,7 @@ export async function startService(
     if (faults.length > 0)
       throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
 
+    await openSpool(config.data_dir).sweep();
     const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer);
     const server = listen(config, app.fetch);
     const sealer = startSealer(database, log);

@@ -49,6 +49,8 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "GET /api/v1/tokens/me": [],
   "POST /api/v1/tokens/revoke": [], // another's needs admin:write (auth/service.ts)
   "GET /api/v1/audit": ["admin:read"],
+  "POST /api/v1/backup/export": ["backup:read"],
+  "POST /api/v1/backup/import": ["backup:write"],
   "POST /mcp": [],
   "GET /mcp/:client/sse/:user": [],
   "POST /mcp/messages": [],

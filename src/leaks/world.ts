@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import postgres from "postgres";
 import { type AppSettings, createApp } from "../app.ts";
 import { SCOPES } from "../auth/scopes.ts";
@@ -54,7 +57,8 @@ const POOL_SIZE = 3;
 /** The application in this process on a database, the cast, and what must not reach whom. Nothing is stored yet. */
 export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?: Tamper, signal?: AbortSignal) {
   const database = openDatabase(urls.service_url, { max: POOL_SIZE });
-  const settings = { ...SETTINGS, jwt_secret: crypto.randomUUID() + crypto.randomUUID() };
+  const data_dir = await mkdtemp(join(tmpdir(), "brain-leak-check-"));
+  const settings = { ...SETTINGS, data_dir, jwt_secret: crypto.randomUUID() + crypto.randomUUID() };
   const app = await createApp(
     { ...settings, newest_migration: newestMigration() },
     database,
@@ -143,6 +147,7 @@ export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?:
       await app.drainStreams(1);
       await database.close();
       await owner.end();
+      await rm(data_dir, { recursive: true });
     },
   };
 }
@@ -167,7 +172,7 @@ async function textOf(response: Response): Promise<string> {
   return text;
 }
 
-const SETTINGS: Omit<AppSettings, "newest_migration" | "jwt_secret"> = {
+const SETTINGS: Omit<AppSettings, "newest_migration" | "jwt_secret" | "data_dir"> = {
   host: "127.0.0.1",
   cors_allowed_origins: [],
   trusted_proxies: trustedProxies(),
