@@ -69,7 +69,7 @@ async function applyBatch(tx: Tx, records: ArchiveRecord[], became: Map<string, 
     else changed.push({ record, memory });
   }
 
-  const stored: { record: ArchiveRecord; id: string }[] = [];
+  const stored: { record: ArchiveRecord; id: string; access_entity: string }[] = [];
   const rows = fresh.map(({ old, row, state, supersedes }) => {
     const older = supersedes === null ? undefined : replaced.get(supersedes);
     return { ...row, id: importedId(caller, old), state, ...(older && { supersedes: older }) };
@@ -82,16 +82,16 @@ async function applyBatch(tx: Tx, records: ArchiveRecord[], became: Map<string, 
     if (memory.duplicate) tally.skipped++;
     else {
       tally.created++;
-      stored.push({ record, id: memory.id });
+      stored.push({ record, id: memory.id, access_entity: record.row.access_entity });
       if (record.supersedes !== null && !replaced.has(record.supersedes)) leaveOutSuperseded(tally, record);
     }
   }
-  for (const { record, memory, is_linked } of await overwriteIn(tx, changed, replaced, tally)) {
-    stored.push({ record, id: memory.id });
+  for (const { record, memory, access_entity, is_linked } of await overwriteIn(tx, changed, replaced, tally)) {
+    stored.push({ record, id: memory.id, access_entity });
     if (record.supersedes !== null && !is_linked) leaveOutSuperseded(tally, record);
   }
 
-  const said = stored.map(({ record, id }) => ({ ...record, access_entity: record.row.access_entity, memory_id: id }));
+  const said = stored.map(({ record, id, access_entity }) => ({ ...record, access_entity, memory_id: id }));
   await addRelations(tx, said, applying);
   await addEvents(tx, said, applying);
 }

@@ -64,13 +64,13 @@ export async function* elementsOf(chunks: Chunks, key: string, max_bytes: number
         if (depth === 1 && name.length <= wanted.length) name += String.fromCharCode(byte ?? 0);
         continue;
       }
-      if (byte === QUOTE) {
+      if (byte === QUOTE && depth > 0) {
         is_text = true;
         if (depth === 1) name = '"';
         continue;
       }
       if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
-        if (depth === 0 && byte === OPEN_LIST) throw new NotJson("a list where an object belongs");
+        if (depth === 0 && (is_object || byte === OPEN_LIST)) throw new NotJson("something else than one object");
         if (depth === 1 && byte === OPEN_LIST && name === wanted) {
           is_in_list = true;
           from = at + 1;
@@ -118,7 +118,7 @@ function keeper(max_bytes: number) {
 }
 
 /** The value of a piece of JSON; undefined where it is no JSON or no UTF-8. */
-export function valueOf(bytes: Buffer): unknown {
+export function jsonIn(bytes: Buffer): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {

@@ -12,11 +12,10 @@ export async function* earlierShape(
   filter: object,
 ): AsyncGenerator<string> {
   const user_id = namedId("user", `${caller.org}/${caller.sub}`);
-  const generated_at = offset(new Date().toISOString());
   const apps = new Map<string, { id: string; name: string; owner: string }>();
   const categories = new Set<string>();
   const user = { id: user_id, user_id: caller.sub, name: caller.sub, email: null, metadata: {} };
-  yield `{"user":${JSON.stringify({ ...user, created_at: generated_at, updated_at: generated_at })},"memories":[`;
+  yield `{"user":${JSON.stringify({ ...user, created_at: null, updated_at: null })},"memories":[`;
   let is_first = true;
   for await (const memories of batches)
     for (const memory of memories) {
@@ -32,20 +31,27 @@ export async function* earlierShape(
       description: null,
       metadata: {},
       is_active: true,
-      created_at: generated_at,
-      updated_at: generated_at,
+      created_at: null,
+      updated_at: null,
     })),
     categories: [...categories].map((name) => ({
       id: namedId("category", name),
       name,
       description: null,
-      created_at: generated_at,
-      updated_at: generated_at,
+      created_at: null,
+      updated_at: null,
     })),
     memory_categories: [],
     status_history: [],
     access_controls: [],
-    export_meta: { app_id_filter: null, from_date: null, to_date: null, ...filter, version: "1", generated_at },
+    export_meta: {
+      app_id_filter: null,
+      from_date: null,
+      to_date: null,
+      ...filter,
+      version: "1",
+      generated_at: offset(new Date().toISOString()),
+    },
   };
   yield `\n],${JSON.stringify(rest).slice(1)}`;
 }

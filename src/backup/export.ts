@@ -140,13 +140,14 @@ async function* memoryLines(tx: Tx, ids: Buffer, counts: Counts): AsyncGenerator
       for (; next?.memory_id === memory.id; next = (await revisions.next()).value) {
         const { memory_id: _, fields, ...revision } = next;
         const text = JSON.stringify({ ...revision, ...(fields as object) });
-        if (length > 0 && length + text.length > MAX_REVISION_BYTES) {
+        const bytes = Buffer.byteLength(text);
+        if (length > 0 && length + bytes > MAX_REVISION_BYTES) {
           yield lineOf(head, texts);
           head = { id: memory.id, continues: true };
           [texts, length] = [[], 0];
         }
         texts.push(text);
-        length += text.length;
+        length += bytes;
         counts.revisions++;
       }
       yield lineOf(head, texts);

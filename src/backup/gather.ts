@@ -1,6 +1,6 @@
 import { malformed, tooLarge } from "../problem.ts";
 import { parse } from "../schema.ts";
-import { elementsOf, linesOf, NotJson, type Piece, valueOf } from "./bytes.ts";
+import { elementsOf, jsonIn, linesOf, NotJson, type Piece } from "./bytes.ts";
 import { type ArchiveRecord, type Format, isReason, type Reading, recordFrom, type Said, saidFrom } from "./record.ts";
 import { FORMAT_VERSION, Manifest } from "./schema.ts";
 import type { SpoolFile } from "./spool.ts";
@@ -96,7 +96,7 @@ async function manifestOf(archive: Archive): Promise<Manifest> {
   }
   let manifest: Manifest;
   try {
-    manifest = parse(Manifest, valueOf(Buffer.concat(chunks)));
+    manifest = parse(Manifest, jsonIn(Buffer.concat(chunks)));
   } catch (error) {
     throw unknown(error);
   }
@@ -134,7 +134,7 @@ async function categoriesOf(archive: Archive): Promise<Map<string, string>> {
   const names = new Map<string, string>();
   if (archive.has("memories.jsonl.gz") || !archive.has("memories.json")) return names;
   for await (const { bytes } of elements(archive, "categories")) {
-    const { id, name } = ((bytes && valueOf(bytes)) ?? {}) as { id?: unknown; name?: unknown };
+    const { id, name } = ((bytes && jsonIn(bytes)) ?? {}) as { id?: unknown; name?: unknown };
     if (typeof id === "string" && typeof name === "string" && names.size < MAX_CATEGORIES) names.set(id, name);
   }
   return names;

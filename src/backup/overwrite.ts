@@ -20,6 +20,8 @@ const EMPTY = {
 interface Overwritten {
   record: ArchiveRecord;
   memory: Memory;
+  /** Where it is now. */
+  access_entity: string;
   /** Whether it now replaces what the archive says it does. */
   is_linked: boolean;
 }
@@ -38,7 +40,7 @@ export async function overwriteIn(
   const changed = new Map<string, { record: ArchiveRecord; memory: Memory; row: object }>();
   for (const { record, memory } of pairs) {
     const { line, old, state } = record;
-    const told = { ...EMPTY, ...record.row, state };
+    const told = { ...EMPTY, ...record.row, state, ...(!record.is_placed && { access_entity: memory.access_entity }) };
     const supersedes = record.supersedes === null ? null : (replaced.get(record.supersedes) ?? null);
     const relink = supersedes !== memory.supersedes;
     if (!relink && isSame(told, memory)) {
@@ -90,7 +92,13 @@ export async function overwriteIn(
         code: "CONFLICT",
         message: "An active memory of that space says exactly the same.",
       });
-    else done.push({ record, memory, is_linked: link !== null });
+    else
+      done.push({
+        record,
+        memory,
+        access_entity: record.is_placed ? record.row.access_entity : memory.access_entity,
+        is_linked: link !== null,
+      });
   }
   return done;
 }

@@ -4,7 +4,7 @@ import { columnsFrom } from "../memories/input.ts";
 import type { NewMemory, STATES } from "../memories/schema.ts";
 import { Problem, problemFrom } from "../problem.ts";
 import { parse } from "../schema.ts";
-import { valueOf } from "./bytes.ts";
+import { jsonIn } from "./bytes.ts";
 import { earlierMemory } from "./earlier.ts";
 import { ArchivedEvent, ArchivedMemory, ArchivedRelation, Continuation, type Reason } from "./schema.ts";
 
@@ -14,6 +14,8 @@ export interface ArchiveRecord {
   /** Its id there. */
   readonly old: string;
   readonly row: ReturnType<typeof columnsFrom> & { content: string; access_entity: string };
+  /** Whether anything says where it belongs; if not, one that is here already stays where it is. */
+  readonly is_placed: boolean;
   readonly state: (typeof STATES)[number];
   /** Id, there, of the memory it replaces. */
   readonly supersedes: string | null;
@@ -40,7 +42,7 @@ export interface Reading {
  */
 export function recordFrom(line: number, bytes: Buffer | null, reading: Reading): ArchiveRecord | Reason | null {
   if (bytes === null) return { line, id: null, code: "TOO_LARGE", message: "has more bytes than a memory may have" };
-  const value = valueOf(bytes);
+  const value = jsonIn(bytes);
   const id = idIn(value);
   try {
     if (typeof value !== "object" || value === null || Array.isArray(value))
@@ -75,6 +77,7 @@ function recordOf(line: number, memory: ArchivedMemory, { home, target }: Readin
     line,
     old: memory.id.toLowerCase(),
     row: { ...columnsFrom(input), content: content.trim(), access_entity },
+    is_placed: (target ?? memory.access_entity) !== undefined,
     state: memory.state ?? "active",
     supersedes: memory.supersedes?.toLowerCase() ?? null,
     relations,
@@ -85,7 +88,7 @@ function recordOf(line: number, memory: ArchivedMemory, { home, target }: Readin
 /** A line of graph.jsonl: something said by no memory. Throws nothing. */
 export function saidFrom(line: number, bytes: Buffer | null, { home, target }: Reading): Said | Reason {
   if (bytes === null) return { line, id: null, code: "TOO_LARGE", message: "has too many bytes" };
-  const value = valueOf(bytes) as Record<string, unknown> | undefined;
+  const value = jsonIn(bytes) as Record<string, unknown> | undefined;
   try {
     checkJson(value);
     const access_entity = target ?? value?.access_entity ?? home;

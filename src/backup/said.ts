@@ -43,13 +43,11 @@ export async function applySaid(tx: Tx, said: AsyncIterable<Said>, applying: App
 export async function addRelations(tx: Tx, sayings: readonly Saying[], { caller, tally }: Applying): Promise<void> {
   const all = sayings.flatMap((saying) => saying.relations.map((relation) => ({ ...placeOf(saying), ...relation })));
   for (let from = 0; from < all.length; from += BATCH) {
-    const rows = all
-      .slice(from, from + BATCH)
-      .map((row, place) => ({
-        place,
-        id: Bun.randomUUIDv7(),
-        ...only(row, ["access_entity", "memory_id", "from", "to", "type"]),
-      }));
+    const rows = all.slice(from, from + BATCH).map((row, place) => ({
+      place,
+      id: Bun.randomUUIDv7(),
+      ...only(row, ["access_entity", "memory_id", "from", "to", "type"]),
+    }));
     const asked = tx`
       json_to_recordset(${JSON.stringify(rows)}::text::json) as new (
         place int, id uuid, access_entity text, memory_id uuid, "from" text, "to" text, type text)

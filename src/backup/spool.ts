@@ -4,6 +4,8 @@ import { Problem, unavailable } from "../problem.ts";
 
 /** Exports and imports at work at once, in this process: each holds a connection of the pool. */
 const MAX_AT_WORK = 2;
+/** How long another one waits for its turn. */
+const MAX_WAIT_MS = 20_000;
 const CHUNK_BYTES = 65_536;
 
 /** A file for a while: it has no name any more, and is gone when it is closed or the process ends, however it ends. */
@@ -31,7 +33,26 @@ export type Spool = ReturnType<typeof openSpool>;
 export function openSpool(data_dir: string) {
   const folder = join(data_dir, "spool");
   const busy = new Set<string>();
+  const waiting: (() => void)[] = [];
   let at_work = 0;
+
+  /** Waits for one of the places where work is done. Throws UNAVAILABLE where none becomes free. */
+  async function turn() {
+    const deadline = Date.now() + MAX_WAIT_MS;
+    while (at_work >= MAX_AT_WORK) {
+      const free = Promise.withResolvers<void>();
+      waiting.push(free.resolve);
+      const timer = setTimeout(free.resolve, deadline - Date.now());
+      await free.promise;
+      clearTimeout(timer);
+      if (at_work >= MAX_AT_WORK && Date.now() >= deadline) {
+        const place = waiting.indexOf(free.resolve);
+        if (place !== -1) waiting.splice(place, 1);
+        throw unavailable("Too many exports and imports are under way; nothing was changed.");
+      }
+    }
+    at_work++;
+  }
 
   return {
     /** A new file, made private and nameless before anything is in it. */
@@ -76,13 +97,12 @@ export function openSpool(data_dir: string) {
       busy.add(name);
       return {
         async work(task) {
-          if (at_work >= MAX_AT_WORK)
-            throw unavailable("Too many exports and imports are under way; nothing was changed.");
-          at_work++;
+          await turn();
           try {
             return await task();
           } finally {
             at_work--;
+            waiting.shift()?.();
           }
         },
         release: () => void busy.delete(name),

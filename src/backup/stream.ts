@@ -27,7 +27,9 @@ export function streamOf(file: SpoolFile, gone: AbortSignal, ended: () => void):
   gone.addEventListener("abort", leave, { once: true });
   return new ReadableStream<Uint8Array>(
     {
-      start: (given) => void (controller = given),
+      start(given) {
+        controller = given;
+      },
       async pull(given) {
         const { done, value } = await chunks.next();
         if (value) return given.enqueue(value);

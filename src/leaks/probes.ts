@@ -65,6 +65,13 @@ const post = (path: string, body: unknown, headers: Record<string, string> = {})
 });
 const query = (path: string, parameters: Record<string, string>) => get(`${path}?${new URLSearchParams(parameters)}`);
 
+/** An import of an archive with these lines. */
+const archive = (query: string, lines: readonly object[]): Ask => ({
+  method: "POST",
+  path: `${BACKUP}/import${query}`,
+  archive: lines,
+});
+
 /** A call of a tool as a JSON-RPC message. */
 export const toolCall = (name: string, args: object) => ({
   jsonrpc: "2.0",
@@ -74,6 +81,7 @@ export const toolCall = (name: string, args: object) => ({
 });
 
 const MEMORIES = "/api/v1/memories";
+const BACKUP = "/api/v1/backup";
 const LIST_TOOLS = { jsonrpc: "2.0", id: "call", method: "tools/list" };
 
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
@@ -209,6 +217,33 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     asks: ({ ids, session_id }) => [
       ...[...ids, session_id].map((target) => query("/api/v1/audit", { target, size: "100" })),
       query("/api/v1/audit", { action: "planted", size: "100" }),
+    ],
+  },
+
+  "POST /api/v1/backup/export": {
+    needs: ["backup:read"],
+    reads: true,
+    // Never all there is: of a deployment that could be much.
+    asks: ({ space, app_id }) => [
+      post(`${BACKUP}/export`, { access_entity: space }),
+      post(`${BACKUP}/export`, { app_id }),
+    ],
+    views: () => [post(`${BACKUP}/export`, {}), post(`${BACKUP}/export`, { states: ["active"] })],
+  },
+  "POST /api/v1/backup/import": {
+    needs: ["backup:write"],
+    reads: false,
+    // One alone is stored, and says nothing of the length of what other probes store: ids are made of the archive's here,
+    // and would put what scores alike into another order for the ghost.
+    asks: ({ ids, id, own_id, content, entity, space }) => [
+      archive("", [{ id, content: `taken out of an archive, ${content}` }]),
+      archive("?mode=overwrite&dry_run=true", [
+        ...ids.map((one, place) => ({ id: one, content: `over ${place} ${content}`, state: "deleted" })),
+        ...ids.map((supersedes) => ({ id: crypto.randomUUID(), content: crypto.randomUUID(), supersedes })),
+        { id: own_id, content, access_entity: space, supersedes: id },
+      ]),
+      archive("?dry_run=true", [{ id, content, relations: [{ from: entity, to: entity, type: "is" }] }]),
+      archive(`?access_entity=${encodeURIComponent(space)}`, [{ id, content }]),
     ],
   },
 

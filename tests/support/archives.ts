@@ -1,6 +1,5 @@
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { crc32 } from "node:zlib";
 import yauzl from "yauzl";
 import { ZipFile } from "yazl";
 import { type Person, tokenFor, type World } from "./world.ts";
@@ -53,7 +52,7 @@ export function backups(world: World, person: Person) {
       );
       if (response.status !== 200)
         throw new Error(`an export was answered ${response.status} ${await response.text()}`);
-      return response.bytes();
+      return new Uint8Array(await response.arrayBuffer());
     },
     async import(archive: Uint8Array<ArrayBuffer>, query = "") {
       const body = new FormData();
@@ -67,5 +66,3 @@ export function backups(world: World, person: Person) {
     },
   };
 }
-
-export const sumOf = (bytes: Uint8Array) => crc32(bytes);
