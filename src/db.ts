@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import type { Identity } from "./auth/tokens.ts";
+import { type Ears, hear } from "./hear.ts";
 import { clientGone, connectionLost, Problem, type ProblemCode, problemFrom, unavailable } from "./problem.ts";
 import { type RecallKind, RecallQueue } from "./recalls/queue.ts";
 import { roleFacts } from "./role.ts";
@@ -23,11 +24,21 @@ export interface Caller extends Identity {
   recalled(kind: RecallKind, memories: readonly { id: string }[]): void;
   /** Runs the work in a read only transaction. */
   read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Runs the work in a read only transaction that sees one moment throughout, and for up to so many seconds. */
+  snapshot<T>(seconds: number, work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
    * Runs the work in a transaction; it commits when the work ends and leaves nothing behind when it throws.
    * The work runs again from its start after `NotProvisioned` or a deadlock, so it must not act outside the transaction.
    */
-  write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  write<T>(work: (tx: Tx) => Promise<T>, options?: WriteOptions): Promise<T>;
+}
+
+/** How a transaction differs from the usual one. */
+export interface WriteOptions {
+  /** How long it may take in all, instead of 17. */
+  seconds?: number;
+  /** Spaces made in this very transaction where there are none, so that they go with it. Throws FORBIDDEN_ACCESS_ENTITY. */
+  spaces?: readonly string[];
 }
 
 /** The database as the service sees it: through callers, and a few questions that have none. */
@@ -40,6 +51,7 @@ export interface Database {
   writeRecalls(): Promise<number>;
   /** Takes away what has had its time, at most so many rows of a kind of an org; gives how many memories and recalls. */
   purge(max_rows: number): Promise<number>;
+  figures(): Figures;
   /** File name of the newest migration the database has; null while it has none. */
   schemaState(): Promise<string | null>;
   /** What is wrong with the role this connection got, as sentences; none: it may serve. And the database's encoding. */
@@ -53,20 +65,24 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** What is known of the pool and of the work that no caller asks for: since the start, times in seconds of 1970. */
+export interface Figures {
+  transactions: number;
+  connections_max: number;
+  sealed: number;
+  sealed_at: number;
+  recalls_waiting: number;
+  recalls_written: number;
+  recalls_dropped: number;
+  purged: number;
+  purged_at: number;
+}
+
 /** A transaction that was entered: where it runs, and since when. */
 interface Entered {
   entered: boolean;
   pid: number;
   began: string;
-}
-
-/** What a listener does with what it hears. */
-export interface Ears {
-  /** The connection's name in pg_stat_activity. */
-  as: string;
-  heard(payload: string): void;
-  /** It listens, for the first time or again: what was sent before has not been heard. */
-  connected(): void;
 }
 
 /** Thrown inside a transaction that met a user, an app or a space the database has not seen; `Caller` makes them and starts over. */
@@ -83,6 +99,7 @@ const CONNECT_TIMEOUT_SECONDS = 5;
 const ANSWER_SECONDS = 17;
 const BRIEF_SECONDS = 3;
 const READ_ONLY = "read only";
+const SNAPSHOT = "isolation level repeatable read, read only";
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
@@ -116,8 +133,10 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
   const canceller = postgres(url, { ...connection, max: 1, prepare, idle_timeout: 10 });
   const others: postgres.Sql[] = [canceller];
   const recalls = new RecallQueue();
+  const counted = { transactions: 0, sealed: 0, sealed_at: 0, recalls_written: 0, purged: 0, purged_at: 0 };
 
   const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
+    counted.transactions++;
     const late = Promise.withResolvers<never>();
     // The server's own limits end what it works on; this one is for a server that no longer answers at all. The work is
     // given up, not ended: its connection stays taken until the server speaks again or closes it.
@@ -132,6 +151,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
       throw fromDriver(error);
     } finally {
       clearTimeout(timer);
+      counted.transactions--;
     }
   };
 
@@ -150,14 +170,15 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
     let has_entered = false;
 
     const through = (app: string, signal?: AbortSignal): Caller => {
-      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
-        begin(mode, async (tx) => {
+      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, { seconds, spaces = [] }: WriteOptions) => {
+        const entered = async (tx: Tx) => {
+          if (spaces.length > 0) await makeSpaces(tx, spaces);
           const [row] = await tx<Entered[]>`
             select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered,
                    pg_backend_pid() as pid, now()::text as began`;
           if (!row?.entered) throw new NotProvisioned();
           has_entered = true;
-          if (!signal || mode !== READ_ONLY) return work(tx);
+          if (!signal || mode === "") return work(tx);
           if (signal.aborted) throw clientGone();
           // A statement that cannot be ended ends by its own limit.
           const end = () => void endStatement(row).catch(() => {});
@@ -169,22 +190,28 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
           } finally {
             signal.removeEventListener("abort", end);
           }
-        });
+        };
+        return begin(mode, entered, seconds);
+      };
 
-      const provision = (access_entities: readonly string[]) =>
-        begin("", async (tx) => {
-          await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
-        });
+      const makeSpaces = async (tx: Tx, access_entities: readonly string[]) => {
+        await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
+      };
 
       // A new user in a new space is met twice: first the user, then the space.
-      const provisioned = async <T>(mode: string, work: (tx: Tx) => Promise<T>, tries = 2): Promise<T> => {
+      const provisioned = async <T>(
+        mode: string,
+        work: (tx: Tx) => Promise<T>,
+        options: WriteOptions = {},
+        tries = 2,
+      ): Promise<T> => {
         try {
-          return await within(mode, work);
+          return await within(mode, work, options);
         } catch (error) {
           if (tries === 0) throw error;
-          if (error instanceof NotProvisioned) await provision(error.access_entities);
+          if (error instanceof NotProvisioned) await begin("", (tx) => makeSpaces(tx, error.access_entities));
           else if (!(error instanceof postgres.PostgresError && WORTH_A_RETRY.test(error.code))) throw error;
-          return provisioned(mode, work, tries - 1);
+          return provisioned(mode, work, options, tries - 1);
         }
       };
 
@@ -207,7 +234,8 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
         recalled: (kind, memories) =>
           recalls.add({ org, sub, app, kind, at: new Date().toISOString(), memory_ids: memories.map(({ id }) => id) }),
         read: (work) => provisioned(READ_ONLY, work),
-        write: (work) => provisioned("", work),
+        snapshot: (seconds, work) => provisioned(SNAPSHOT, work, { seconds }),
+        write: (work, options) => provisioned("", work, options),
       };
     };
     return through(app);
@@ -229,6 +257,8 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
     sealAudit: (max_events) =>
       begin("", async (tx) => {
         const [row] = await tx<{ sealed: number }[]>`select app.seal_audit(${max_events}) as sealed`;
+        counted.sealed += row?.sealed ?? 0;
+        counted.sealed_at = Date.now() / 1000;
         return row?.sealed ?? 0;
       }),
 
@@ -244,40 +274,31 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
         else recalls.lose(taken); // the same again would fail again, and hold up what comes after
         throw error;
       }
+      counted.recalls_written += taken.length;
       return taken.length;
     },
 
     purge: (max_rows) =>
       begin("", async (tx) => {
         const [row] = await tx<{ purged: number }[]>`select app.purge_expired(${max_rows}) as purged`;
+        counted.purged += row?.purged ?? 0;
+        counted.purged_at = Date.now() / 1000;
         return row?.purged ?? 0;
       }),
 
+    figures: () => ({
+      ...counted,
+      connections_max: max,
+      recalls_waiting: recalls.waiting,
+      recalls_dropped: recalls.dropped,
+    }),
+
     facts: () => begin(READ_ONLY, roleFacts),
 
-    async hear(channel, { as, heard, connected }) {
-      const ears = postgres(listen_url, { ...connection, max: 1, connection: { application_name: as } });
-      others.push(ears);
-      const first = Promise.withResolvers<void>();
-      // Its promise is of the first try alone; the driver goes on trying by itself.
-      ears
-        .listen(channel, heard, () => {
-          first.resolve();
-          connected();
-        })
-        .catch(() => {});
-      const limit = setTimeout(
-        () => first.reject(unavailable("The database cannot be reached just now.")),
-        BRIEF_SECONDS * 1000,
-      );
-      try {
-        await first.promise;
-      } catch (error) {
-        await ears.end({ timeout: 0 });
-        throw error;
-      } finally {
-        clearTimeout(limit);
-      }
+    hear(channel, ears) {
+      const listener = postgres(listen_url, { ...connection, max: 1, connection: { application_name: ears.as } });
+      others.push(listener);
+      return hear(listener, channel, ears);
     },
 
     async close() {

@@ -63,11 +63,22 @@ export interface ToolProbe extends Probe {
 /** A call of one of MCP's methods as a JSON-RPC message. */
 export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0", id: "call", method, params });
 
+/** An import of an archive with these lines. */
+const archive = (query: string, lines: readonly object[]): Ask => ({
+  method: "POST",
+  path: `${BACKUP}/import${query}`,
+  archive: lines,
+});
+
 /** A call of a tool as a JSON-RPC message. */
 export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
 
+/** What opens the metrics of the world that is attacked; elsewhere it opens nothing. */
+export const METRICS_TOKEN = "nobody-has-this-one";
+
 const MEMORIES = "/api/v1/memories";
 const APPS = "/api/v1/apps";
+const BACKUP = "/api/v1/backup";
 const CONFIG = "/api/v1/config";
 const LIST_TOOLS = methodCall("tools/list", {});
 
@@ -103,6 +114,11 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "GET /health/live": { needs: "public", reads: true, asks: () => [get("/health/live")] },
   "GET /health/ready": { needs: "public", reads: true, asks: () => [get("/health/ready")] },
   "GET /health/deps": { needs: "public", reads: true, asks: () => [get("/health/deps")] },
+  "GET /metrics": {
+    needs: "public",
+    reads: true,
+    asks: () => [{ ...get("/metrics"), headers: { authorization: `Bearer ${METRICS_TOKEN}` } }],
+  },
   "GET /openapi.json": { needs: "public", reads: true, asks: () => [get("/openapi.json")] },
   "GET /docs": { needs: "public", reads: true, asks: () => [get("/docs")] },
 
@@ -319,6 +335,33 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
   },
   "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
+  "POST /api/v1/backup/export": {
+    needs: ["backup:read"],
+    reads: true,
+    // Never all there is: of a deployment that could be much.
+    asks: ({ space, app_id }) => [
+      post(`${BACKUP}/export`, { access_entity: space }),
+      post(`${BACKUP}/export`, { app_id }),
+    ],
+    views: () => [post(`${BACKUP}/export`, {}), post(`${BACKUP}/export`, { states: ["active"] })],
+  },
+  "POST /api/v1/backup/import": {
+    needs: ["backup:write"],
+    reads: false,
+    // One alone is stored, and says nothing of the length of what other probes store: ids are made of the archive's here,
+    // and would put what scores alike into another order for the ghost.
+    asks: ({ ids, id, own_id, content, entity, space }) => [
+      archive("", [{ id, content: `taken out of an archive, ${content}` }]),
+      archive("?mode=overwrite&dry_run=true", [
+        ...ids.map((one, place) => ({ id: one, content: `over ${place} ${content}`, state: "deleted" })),
+        ...ids.map((supersedes) => ({ id: crypto.randomUUID(), content: crypto.randomUUID(), supersedes })),
+        { id: own_id, content, access_entity: space, supersedes: id },
+      ]),
+      archive("?dry_run=true", [{ id, content, relations: [{ from: entity, to: entity, type: "is" }] }]),
+      archive(`?access_entity=${encodeURIComponent(space)}`, [{ id, content }]),
+    ],
+  },
+
   "POST /mcp": {
     needs: [],
     reads: true,

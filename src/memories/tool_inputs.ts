@@ -36,6 +36,20 @@ export const toldOfNewTexts = {
   tags: t.Object({}, { additionalProperties: true, description: "Keys to texts, numbers or booleans." }),
 };
 
+const DONE_AT_ONCE = "is not needed: a write is done when it is answered";
+const BY_THE_SERVICE = "cannot be set: the service writes it";
+/** Arguments of the earlier system's writes, and what to say of them. */
+export const MOVED_IN_WRITES = {
+  async_mode: DONE_AT_ONCE,
+  infer: "is not there: what is given is stored as it is",
+  debug: "is not there",
+  mcp_client: BY_THE_SERVICE,
+  preserve_timestamps: BY_THE_SERVICE,
+  add_tags: "is now tags, which replaces them all",
+  remove_tags: "is now tags, which replaces them all",
+  memory_ids: "is now memory_id: one memory a call",
+};
+
 export const Changes = t.Object(
   {
     memory_id: t.String({ format: "uuid" }),

@@ -16,6 +16,7 @@ import {
   Changes,
   Ids,
   Listing,
+  MOVED_IN_WRITES,
   type NewText,
   NewTexts,
   toldOfChanges,
@@ -35,6 +36,7 @@ export const memoryTools = [
     effect: "adds",
     input: NewTexts,
     told: toldOfNewTexts,
+    moved: MOVED_IN_WRITES,
     output: t.Object({
       memories: t.Array(
         t.Object({
@@ -174,6 +176,7 @@ export const memoryTools = [
     effect: "changes",
     input: Changes,
     told: toldOfChanges,
+    moved: MOVED_IN_WRITES,
     output: t.Object({ id: t.String(), revision: t.Number(), access_entity: t.String(), updated_at: t.String() }),
     async run(caller, { memory_id, text, clear = [], if_revision, idempotency_key, ...given }) {
       const changes = {

@@ -333,6 +333,16 @@ test.each(["search_memory", "list_memories"])(
   },
 );
 
+test.each([
+  ["add_memories", { text: "x", async_mode: true, infer: true }, ["async_mode", "infer"]],
+  ["update_memory", { memory_ids: ["x"], add_tags: {}, mcp_client: "x" }, ["memory_ids", "add_tags", "mcp_client"]],
+])("%s says what has become of arguments of the earlier system", async (tool, args, named) => {
+  const { call } = await world.assistant(ada);
+  const { problem } = (await call(tool, args)) as { problem: { errors: { at: string; message: string }[] } };
+  const told = new Map(problem.errors.map(({ at, message }) => [at, message]));
+  for (const name of named) expect(told.get(name)).toMatch(/^(is now|is not|cannot)(?! known)/);
+});
+
 test("whoami tells user, org, scopes and spaces", async () => {
   const { call } = await world.assistant({ ...ada, scopes: ["memories:read"] });
   expect(await call("whoami")).toEqual({
