@@ -7,7 +7,8 @@ import { invalidInput, missingAuth, tokenRevoked } from "../problem.ts";
 import { parse } from "../schema.ts";
 import { noteHeaders, noteRoute, onceRevoked, requestId } from "./answers.ts";
 import { clientAddress, type TrustedProxies } from "./client_address.ts";
-import { checkQuery, readJson } from "./json_body.ts";
+import { checkHeaders } from "./headers.ts";
+import { checkUrl, readJson } from "./json_body.ts";
 import {
   type Allowance,
   type LimitSettings,
@@ -27,8 +28,8 @@ export interface DoorSettings extends TokenSettings, LimitSettings {
 }
 
 /**
- * The order every request is judged in: its Host and Origin (403), its address or user's limit (429), its token (401),
- * its scope (403), its body and query (400, 413, 415, 422). `peerOf` gives the address a request came from.
+ * The order every request is judged in: its size but for the body (431), its Host and Origin (403), its address or user's limit (429), its token (401),
+ * its scope (403), its body, path and query (400, 413, 415, 422). `peerOf` gives the address a request came from.
  * Elysia parses a body before `derive`, and unknown routes never get there (1.4.30), so the token is checked in
  * onRequest and the scope in onParse, again in onTransform for requests that are not parsed.
  */
@@ -71,6 +72,7 @@ export async function door(
 
   return new Elysia({ name: "door" })
     .onRequest(async ({ request }) => {
+      checkHeaders(request);
       origins.check(request);
       const path = new URL(request.url).pathname;
       if (!needsToken(path) || request.method === "OPTIONS") return limitStranger(request);
@@ -98,7 +100,7 @@ export async function door(
     })
     .onTransform({ as: "global" }, ({ request, route }) => {
       checkScope(request, route);
-      checkQuery(request.url);
+      checkUrl(request.url);
       if (route.startsWith("/api") && !schemasOf(methodOf(request), route).query) refuseQuery(request.url);
     });
 }

@@ -36,6 +36,8 @@ export interface RouteHooks {
   detail?: {
     summary?: string;
     tags?: string[];
+    /** What GET opens stays open; there is no HEAD. */
+    "x-stream"?: boolean;
     /** It takes a form with one `file`, which this says what it is; the route reads the body itself. */
     "x-upload"?: string;
     /** Media type of what it answers with, where that is no JSON. */

@@ -16,6 +16,8 @@ export interface Planted {
   readonly memories: readonly PlantedMemory[];
   /** A memory that others say word for word, under the key it was stored with. */
   readonly bait: { readonly id: string; readonly content: string; readonly key: string };
+  /** What is on the timeline of the person's spaces. */
+  readonly events: readonly { readonly id: string; readonly space: string }[];
   /** The name of an app that nobody else sees anything of. */
   readonly app: string;
   /** Canaries of a field each. */
@@ -170,19 +172,20 @@ async function plantByOwner(world: World, person: Person) {
     values (app.org_key(${org}), ${told("sub")}, ${told("app")}, ${[told("access_entities")]}, 'planted', 'denied',
             ${told("code")}, ${[told("targets")]}, ${[told("changed")]}, ${told("request_id")})`;
   await owner`select app.seal_audit(1000000)`;
-  for (const space of person.spaces) await plantGraph(world, person, space);
+  const events: Planted["events"][number][] = [];
+  for (const space of person.spaces) events.push({ id: await plantGraph(world, person, space), space });
   await owner`
     insert into brain.settings (org_id, settings, secrets, updated_by)
     values (app.org_key(${org}), ${owner.json({ planted: haystack.canary("brain.settings.settings", { org }) })},
             ${owner.json({ [haystack.canary("brain.settings.secret_names", { org })]: haystack.canary("brain.settings.secrets") })},
-            ${sub})
+            ${haystack.canary("brain.settings.updated_by", { org })})
     on conflict do nothing`;
   haystack.id(session_id, "brain.mcp_sessions.id", own);
-  return { session_id, jti };
+  return { session_id, jti, events };
 }
 
-/** What is said of entities in a space, and who recalled what there. */
-async function plantGraph({ haystack, owner }: World, { org, sub }: Person, space: string) {
+/** What is said of entities in a space, and who recalled what there. Gives the id of an event. */
+async function plantGraph({ haystack, owner }: World, { org, sub }: Person, space: string): Promise<string> {
   const viewer: Viewer = { org, space };
   const word = (column: string) => haystack.canary(`brain.${column}`, viewer);
   const [known, other] = [word("entities.display_name"), word("entities.display_name")];
@@ -202,10 +205,11 @@ async function plantGraph({ haystack, owner }: World, { org, sub }: Person, spac
     insert into brain.entity_merges (org_id, id, space_id, key, variants, owner_id, owner)
     select org_id, gen_random_uuid(), space_id, ${known}, ${owner.json([{ key: other, was: null }])}, owner_id, ${sub} from ${at}`;
   await owner`update brain.entities set merged_into = ${known} where key = ${other}`;
+  const id = crypto.randomUUID();
   await owner`
     with event as (
       insert into brain.events (org_id, id, space_id, name, type, start_date, description, owner_id, owner, app)
-      select org_id, gen_random_uuid(), space_id, ${word("events.name")}, 'release', '2025', ${word("events.description")},
+      select org_id, ${id}, space_id, ${word("events.name")}, 'release', '2025', ${word("events.description")},
              owner_id, ${sub}, ${word("events.app")}
       from ${at}
       returning org_id, space_id, id
@@ -213,7 +217,10 @@ async function plantGraph({ haystack, owner }: World, { org, sub }: Person, spac
     insert into brain.event_entities (org_id, space_id, event_id, key) select org_id, space_id, id, ${known} from event`;
   await owner`
     insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
-    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get', '{}' from ${at}`;
+    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get',
+           array(select id from brain.memories where org_id = place.org_id and memories.space_id = place.space_id)
+    from ${at}`;
+  return id;
 }
 
 /** Asks as a person and expects it to be done. Throws an Error where it is not. */

@@ -1,4 +1,6 @@
 import type { Needs, Scope } from "../auth/scopes.ts";
+import { get, post, query } from "./asks.ts";
+import { GRAPH_ROUTE_PROBES, GRAPH_TOOL_PROBES } from "./graph_probes.ts";
 import type { Ask } from "./world.ts";
 
 /**
@@ -23,6 +25,8 @@ export interface Aim {
   readonly session_id: string;
   readonly jti: string;
   readonly app_id: string;
+  /** An event on the timeline of one of the victim's spaces. */
+  readonly event_id: string;
   /** A memory of the caller's own, to bring into touch with the victim's. */
   readonly own_id: string;
 }
@@ -49,21 +53,15 @@ export interface RouteProbe extends Probe {
   views?(own: Own): Ask[];
 }
 
-/** How to call one tool: its arguments, call by call. */
+/** How to call one tool, by its arguments, or one of MCP's other methods, by its parameters: call by call. */
 export interface ToolProbe extends Probe {
   readonly needs: readonly Scope[];
   asks(aim: Aim): object[];
   views?(own: Own): object[];
 }
 
-const get = (path: string): Ask => ({ method: "GET", path });
-const post = (path: string, body: unknown, headers: Record<string, string> = {}): Ask => ({
-  method: "POST",
-  path,
-  body,
-  headers,
-});
-const query = (path: string, parameters: Record<string, string>) => get(`${path}?${new URLSearchParams(parameters)}`);
+/** A call of one of MCP's methods as a JSON-RPC message. */
+export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0", id: "call", method, params });
 
 /** An import of an archive with these lines. */
 const archive = (query: string, lines: readonly object[]): Ask => ({
@@ -73,16 +71,16 @@ const archive = (query: string, lines: readonly object[]): Ask => ({
 });
 
 /** A call of a tool as a JSON-RPC message. */
-export const toolCall = (name: string, args: object) => ({
-  jsonrpc: "2.0",
-  id: "call",
-  method: "tools/call",
-  params: { name, arguments: args },
-});
+export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
+
+/** What opens the metrics of the world that is attacked; elsewhere it opens nothing. */
+export const METRICS_TOKEN = "nobody-has-this-one";
 
 const MEMORIES = "/api/v1/memories";
 const BACKUP = "/api/v1/backup";
-const LIST_TOOLS = { jsonrpc: "2.0", id: "call", method: "tools/list" };
+const APPS = "/api/v1/apps";
+const CONFIG = "/api/v1/config";
+const LIST_TOOLS = methodCall("tools/list", {});
 
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   needs: ["memories:write"],
@@ -97,11 +95,30 @@ const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   ],
 });
 
+const acting = (action: "archive" | "pause" | "restore"): RouteProbe => ({
+  needs: ["memories:write"],
+  reads: false,
+  asks: ({ ids, app_id, key }) => [
+    post(`${MEMORIES}/actions/${action}`, { memory_ids: ids }),
+    post(
+      `${MEMORIES}/actions/${action}`,
+      { memory_ids: ids, category: "note" },
+      { "idempotency-key": `${action}-${key}` },
+    ),
+    post(`${MEMORIES}/actions/${action}`, { app_id }),
+  ],
+});
+
 /** One entry for each registered route, by its key in ROUTE_NEEDS. */
 export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "GET /health/live": { needs: "public", reads: true, asks: () => [get("/health/live")] },
   "GET /health/ready": { needs: "public", reads: true, asks: () => [get("/health/ready")] },
   "GET /health/deps": { needs: "public", reads: true, asks: () => [get("/health/deps")] },
+  "GET /metrics": {
+    needs: "public",
+    reads: true,
+    asks: () => [{ ...get("/metrics"), headers: { authorization: `Bearer ${METRICS_TOKEN}` } }],
+  },
   "GET /openapi.json": { needs: "public", reads: true, asks: () => [get("/openapi.json")] },
   "GET /docs": { needs: "public", reads: true, asks: () => [get("/docs")] },
 
@@ -158,11 +175,41 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     reads: false,
     asks: ({ ids }) => [{ method: "DELETE", path: MEMORIES, body: { memory_ids: ids } }],
   },
+  "POST /api/v1/memories/actions/archive": acting("archive"),
+  "POST /api/v1/memories/actions/pause": acting("pause"),
+  "POST /api/v1/memories/actions/restore": acting("restore"),
+  "POST /api/v1/memories/filter": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ content, entity, tag, artifact_ref, space, app_id }) => [
+      post(`${MEMORIES}/filter`, { states: ["active", "paused", "archived"], size: 100 }),
+      post(`${MEMORIES}/filter`, { search_query: content, entities: [entity] }),
+      post(`${MEMORIES}/filter`, { entities: [entity, "nothing"] }),
+      post(`${MEMORIES}/filter`, { tag, artifact_ref }),
+      post(`${MEMORIES}/filter`, { access_entity: [space], app_ids: [app_id] }),
+    ],
+    views: ({ words }) => [
+      post(`${MEMORIES}/filter`, { size: 2, page: 2, categories: ["note", "decision"] }),
+      post(`${MEMORIES}/filter`, { search_query: words, size: 3 }),
+    ],
+  },
+  "GET /api/v1/memories/categories": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: () => [get(`${MEMORIES}/categories`)],
+    views: () => [get(`${MEMORIES}/categories`)],
+  },
   "GET /api/v1/memories/:id": {
     needs: ["memories:read"],
     reads: true,
     asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
     views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
+  },
+  "GET /api/v1/memories/:id/access-log": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/access-log?size=100`)),
+    views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/access-log?size=2`)),
   },
   "GET /api/v1/memories/:id/history": {
     needs: ["memories:read"],
@@ -184,11 +231,14 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
       },
     ],
   },
+  ...GRAPH_ROUTE_PROBES,
   "POST /api/v1/search": {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ content, entity, space }) => [
+    asks: ({ content, entity, tag, artifact_ref, space }) => [
       post("/api/v1/search", { query: content, limit: 50 }),
+      post("/api/v1/search", { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
+      post("/api/v1/search", { query: content, filter: { artifact_ref } }),
       post("/api/v1/search", { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
       post("/api/v1/search", { query: content, filter: { access_entity: space } }),
     ],
@@ -196,6 +246,60 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
       post("/api/v1/search", { query: words, limit: 50 }),
       post("/api/v1/search", { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
     ],
+  },
+  "GET /api/v1/apps": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ thread }) => [query(APPS, { size: "100" }), query(APPS, { name: thread.slice(0, 64) })],
+    views: () => [query(APPS, { size: "100" }), query(APPS, { sort_by: "memories", sort_direction: "desc" })],
+  },
+  "GET /api/v1/apps/:id": { needs: ["apps:read"], reads: true, asks: ({ app_id }) => [get(`${APPS}/${app_id}`)] },
+  "GET /api/v1/apps/:id/memories": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ app_id }) => [get(`${APPS}/${app_id}/memories`)],
+  },
+  "GET /api/v1/apps/:id/accessed": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ app_id }) => [get(`${APPS}/${app_id}/accessed`)],
+  },
+  "PUT /api/v1/apps/:id": {
+    needs: ["apps:write"],
+    reads: false,
+    asks: ({ app_id }) => [
+      { method: "PUT", path: `${APPS}/${app_id}`, body: { is_active: false } },
+      { method: "PUT", path: `${APPS}/${app_id}?is_active=true` },
+    ],
+  },
+  "GET /api/v1/stats": {
+    needs: ["stats:read"],
+    reads: true,
+    asks: () => [get("/api/v1/stats?days=366")],
+    views: () => [get("/api/v1/stats?days=2")],
+  },
+  "GET /api/v1/config": {
+    needs: ["admin:read"],
+    reads: true,
+    asks: () => [get(CONFIG)],
+    views: () => [get(CONFIG)],
+  },
+  // Refused: settings are the whole org's, and what is planted there must be as it was at the end. That orgs do not
+  // touch each other's is in tests/http/config.test.ts.
+  "PUT /api/v1/config": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ content }) => [{ method: "PUT", path: CONFIG, body: { planted: content } }],
+  },
+  "PATCH /api/v1/config": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ content }) => [{ method: "PATCH", path: CONFIG, body: { planted: content } }],
+  },
+  "POST /api/v1/config/reset": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ id }) => [post(`${CONFIG}/reset?org=${id}`, undefined)],
   },
   "GET /api/v1/tokens/me": {
     needs: [],
@@ -247,14 +351,21 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
 
+  "GET /.well-known/oauth-protected-resource": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource")],
+  },
+  "GET /.well-known/oauth-protected-resource/mcp": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
+  },
+  "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
   "POST /mcp": {
     needs: [],
     reads: true,
-    asks: ({ id }) => [
-      post("/mcp", LIST_TOOLS),
-      post("/mcp", { jsonrpc: "2.0", id: "call", method: "resources/read", params: { uri: `memory://${id}` } }),
-      post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })]),
-    ],
+    asks: ({ id }) => [post("/mcp", LIST_TOOLS), post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })])],
   },
   "GET /mcp/:client/sse/:user": {
     needs: [],
@@ -301,14 +412,24 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
   list_memories: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ space }) => [{ limit: 100 }, { access_entity: space }, { state: "archived" }],
-    views: () => [{ limit: 100 }, { limit: 2 }],
+    asks: ({ space, entity, tag, artifact_ref }) => [
+      { limit: 100 },
+      { filter: { access_entity: space } },
+      { filter: { state: "archived" } },
+      { filter: { entity, tag: [tag, "none"], match: "any" } },
+      { filter: { artifact_ref } },
+    ],
+    views: () => [
+      { limit: 100 },
+      { limit: 2 },
+      { limit: 2, filter: { scope: "user", category: ["note", "decision"] } },
+    ],
   },
   get_memory: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
-    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
+    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
+    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
   },
   update_memory: {
     needs: ["memories:write"],
@@ -338,5 +459,7 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
+  ...GRAPH_TOOL_PROBES,
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

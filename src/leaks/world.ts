@@ -12,6 +12,7 @@ import { newestMigration } from "../ops/migrate.ts";
 import { formOf, unpacked } from "./archives.ts";
 import { castOf, type Depth, mayView, NOBODY, nameOf, type Person } from "./cast.ts";
 import { keysIn, openHaystack, type Viewer } from "./needles.ts";
+import { METRICS_TOKEN } from "./probes.ts";
 import type { Notes } from "./report.ts";
 
 /** One request, without its token. */
@@ -188,6 +189,7 @@ const SETTINGS: Omit<AppSettings, "newest_migration" | "jwt_secret" | "data_dir"
   jwt_issuer: "https://codingbrain.local",
   jwt_audience: "https://api.codingbrain.local",
   jwt_max_lifetime_seconds: 31_536_000,
+  metrics_token: METRICS_TOKEN,
   mcp_session_idle_seconds: 1800,
   mcp_heartbeat_seconds: 60,
 };

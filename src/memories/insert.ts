@@ -1,5 +1,4 @@
 import { type Caller, NotProvisioned, type Tx } from "../db.ts";
-import { Problem } from "../problem.ts";
 import { columns, stored } from "./columns.ts";
 import type { columnsFrom } from "./input.ts";
 import type { Memory, STATES } from "./schema.ts";
@@ -41,7 +40,7 @@ export async function insertIn(
              entities text[], thread text, evidence text[], tags jsonb, code_refs jsonb, source text, metadata json,
              supersedes uuid, state text)
       join brain.spaces using (access_entity)
-      join brain.apps on apps.name = ${caller.app} and is_active
+      join brain.apps on apps.name = ${caller.app}
     ),
     added as (
       insert into brain.memories (id, space_id, app_id, app, content, category, artifact_type, artifact_ref,
@@ -60,12 +59,7 @@ export async function insertIn(
     left join added as memories on memories.id = asked.id
     left join brain.spaces on spaces.id = space_id
     order by place`;
-  if (placed.length < rows.length) {
-    // A space or the app is new, or the app is paused: the rare case pays for finding out which.
-    const [app] = await tx`select from brain.apps where name = ${caller.app} and not is_active`;
-    if (app) throw new Problem("APP_PAUSED", "Its owner has paused this app.");
-    throw new NotProvisioned(rows.map((row) => row.access_entity));
-  }
+  if (placed.length < rows.length) throw new NotProvisioned(rows.map((row) => row.access_entity));
   const known = await duplicatesIn(
     tx,
     given.filter(({ state = "active", place }) => state === "active" && !placed[place]?.is_new),

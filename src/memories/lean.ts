@@ -1,4 +1,5 @@
 import { type Static, t } from "elysia";
+import { quoted } from "../json.ts";
 import type { Memory } from "./schema.ts";
 
 /** A memory as a model needs it: what says nothing (null, empty) and what serves programs is left out. */
@@ -34,11 +35,12 @@ export function lean({ app_id: _app, scope: _scope, source, ...memory }: Memory)
 
 const isEmpty = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 
-const PREVIEW = 280;
+/** Characters of a text that a rendering shows. */
+export const PREVIEW = 280;
 
 /** One line for a memory, its text quoted so that it cannot pass for ours. */
 export const line = ({ id, category, content }: LeanMemory, extra = "") =>
-  `${id} ${category}${extra} ${JSON.stringify(preview(content, PREVIEW))}`;
+  `${id} ${category}${extra} ${quoted(preview(content, PREVIEW))}`;
 
 /** The beginning of a text, at most so many characters and a sign that there is more. */
 export function preview(text: string, length: number): string {

@@ -1,7 +1,14 @@
 import { Elysia, t } from "elysia";
 import { tagged, writeOptions } from "../http/preconditions.ts";
 import { signedIn } from "../http/signed_in.ts";
+import { AccessLog } from "../recalls/schema.ts";
+import { accessLog } from "../recalls/service.ts";
 import { closed, Id } from "../schema.ts";
+import { Categories, Changed, Selector } from "./action_schema.ts";
+import { changeStates } from "./actions.ts";
+import { listCategories } from "./categories.ts";
+import { filterFrom, filterFromBody } from "./filter.ts";
+import { FilterRequest } from "./filter_request.ts";
 import { listMemories } from "./list.ts";
 import {
   Deleted,
@@ -36,11 +43,18 @@ const change = {
   detail: { summary: "Change the given fields of a memory", tags: ["memories"] },
 };
 
+const acting = (summary: string) => ({
+  body: Selector,
+  response: { 200: Changed },
+  detail: { summary, tags: ["memories"] },
+});
+
 export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memories", normalize: false })
   .use(signedIn)
   .get(
     "",
-    ({ caller, query, request }) => listMemories(caller, query, new URL(request.url).searchParams.getAll("tag")),
+    ({ caller, query, request }) =>
+      listMemories(caller, query, filterFrom(query, new URL(request.url).searchParams.getAll("tag"))),
     {
       query: ListQuery,
       response: { 200: MemoryPage },
@@ -76,6 +90,30 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     response: { 200: Deleted },
     detail: { summary: "Delete memories by ids", tags: ["memories"] },
   })
+  .post("/filter", ({ caller, body }) => listMemories(caller, body, filterFromBody(body)), {
+    body: FilterRequest,
+    response: { 200: MemoryPage },
+    detail: { summary: "List memories, with the filters as a body", tags: ["memories"] },
+  })
+  .get("/categories", ({ caller }) => listCategories(caller), {
+    response: { 200: Categories },
+    detail: { summary: "The categories of what one sees, with how many memories each has", tags: ["memories"] },
+  })
+  .post(
+    "/actions/archive",
+    ({ caller, body, request }) => changeStates(caller, "archive", body, writeOptions(request)),
+    acting("Archive active memories: lists leave them out unless asked"),
+  )
+  .post(
+    "/actions/pause",
+    ({ caller, body, request }) => changeStates(caller, "pause", body, writeOptions(request)),
+    acting("Pause active memories: they are left out everywhere until they are restored"),
+  )
+  .post(
+    "/actions/restore",
+    ({ caller, body, request }) => changeStates(caller, "restore", body, writeOptions(request)),
+    acting("Make paused and archived memories active again; deleted ones by their ids"),
+  )
   .get("/:id", ({ caller, params, set }) => tagged(set, getMemory(caller, params.id)), {
     params: ById,
     response: { 200: Memory },
@@ -86,6 +124,12 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     query: HistoryQuery,
     response: { 200: History },
     detail: { summary: "What a memory was, newest first; of a deleted one too", tags: ["memories"] },
+  })
+  .get("/:id/access-log", ({ caller, params, query }) => accessLog(caller, params.id, query), {
+    params: ById,
+    query: HistoryQuery,
+    response: { 200: AccessLog },
+    detail: { summary: "Who was shown a memory, newest first", tags: ["memories"] },
   })
   .put(
     "/:id",

@@ -26,7 +26,7 @@ const Category = oneOf(CATEGORIES, { description: "Default note." });
 const AccessEntity = t.String({
   minLength: 1,
   maxLength: 512,
-  description: "Space: user:<sub> (default), team:…, project:…, org:…, or auto for the one shared space.",
+  description: "Space: user:<sub> (default), team:…, project:…, org:…; auto: the one shared.",
 });
 /** A space to look in, by its name alone. */
 export const SpaceName = t.String({
@@ -44,6 +44,8 @@ const Evidence = t.Array(t.String({ minLength: 1, maxLength: 2048 }), {
   maxItems: 32,
   description: "Links, commits, ADR numbers.",
 });
+/** Of `key=value` in a filter: a key of 128, the sign, a value of 1024. */
+export const MAX_TAG_LENGTH = 1153;
 const TagKey = t.String({ minLength: 1, maxLength: 128 });
 // As a pattern, and the object closed: a key that matched none would go by unchecked, and `.` does not match a newline.
 const AnyTagKey = t.String({ pattern: "^[\\s\\S]{1,128}$" });
@@ -66,9 +68,10 @@ const CodeRef = t.Object(
   { additionalProperties: false },
 );
 const CodeRefs = t.Array(CodeRef, { maxItems: 32, description: "Places in code." });
-const Source = oneOf(["user", "inference", "import"], { description: "Default user." });
-const Supersedes = t.String({ format: "uuid", description: "Id of an older memory that this one replaces." });
-const Metadata = t.Object({}, { additionalProperties: true, description: "Any other JSON object, up to 16384 bytes." });
+export const SOURCES = ["user", "inference", "import"] as const;
+const Source = oneOf(SOURCES, { description: "Default user." });
+const Supersedes = t.String({ format: "uuid", description: "The older memory that this one replaces." });
+const Metadata = t.Object({}, { additionalProperties: true, description: "Any other JSON, up to 16384 bytes." });
 
 /** The fields of a memory that a caller writes, by the names every door uses. */
 export const fields = {
@@ -192,8 +195,9 @@ const SearchText = t.String({ minLength: 1, maxLength: 1024, description: 'Words
 
 const csv = (item: string, description: string) =>
   t.String({ pattern: `^(${item})(,(${item})){0,31}$`, maxLength: 2048, description });
-const UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
-const Moment = t.String({ minLength: 1, maxLength: 40, description: "RFC 3339, or whole seconds since 1970." });
+/** As a pattern. */
+export const UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+export const Moment = t.String({ minLength: 1, maxLength: 40, description: "RFC 3339, or whole seconds since 1970." });
 
 export const ListQuery = t.Object(
   {

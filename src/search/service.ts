@@ -1,7 +1,7 @@
 import type { Caller, Tx } from "../db.ts";
 import { milliseconds } from "../log.ts";
 import { columns } from "../memories/columns.ts";
-import { ANY, type Filter, matching, within } from "../memories/filter.ts";
+import { type Filter, filterOf, matching, within } from "../memories/filter.ts";
 import type { Memory } from "../memories/schema.ts";
 import { lexicalHits } from "./lexical.ts";
 import type { SearchAnswer, SearchRequest } from "./schema.ts";
@@ -9,20 +9,14 @@ import type { SearchAnswer, SearchRequest } from "./schema.ts";
 /** Matches of a search are counted up to here. */
 const MAX_COUNT = 1000;
 
-/** What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. */
-export function searchMemories(
+/** What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. Throws INVALID_INPUT. */
+export async function searchMemories(
   caller: Caller,
   { query, limit = 10, filter = {} }: SearchRequest,
 ): Promise<SearchAnswer> {
   const started = performance.now();
-  const wanted = {
-    ...ANY,
-    states: listed(filter.state) ?? ANY.states,
-    categories: listed(filter.category),
-    access_entities: listed(filter.access_entity),
-    include_superseded: filter.include_superseded || null,
-  };
-  return caller.read(async (tx) => {
+  const wanted = filterOf(filter);
+  const answer = await caller.read(async (tx) => {
     const { found, total } = await findIn(tx, query, wanted, { offset: 0, limit, count_to: MAX_COUNT });
     return {
       results: found.map((memory) => ({ ...memory, matched: ["lexical"] })),
@@ -31,6 +25,8 @@ export function searchMemories(
       degraded: [],
     };
   });
+  caller.recalled("search", answer.results);
+  return answer;
 }
 
 export type Found = Memory & { score: number };
@@ -77,6 +73,3 @@ export async function findIn(
       : await tx<{ total: number }[]>`select count(*)::int as total from (${hits}) as hits`;
   return { found: rows.map(({ total: _, ...memory }) => memory), total: counted?.total ?? 0 };
 }
-
-const listed = <T>(value: T | T[] | undefined): T[] | null =>
-  value === undefined ? null : Array.isArray(value) ? value : [value];

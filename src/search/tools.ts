@@ -1,5 +1,6 @@
 import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
+import { MOVED, toldFilter } from "../memories/filter_schema.ts";
 import { LeanMemory, lean, line } from "../memories/lean.ts";
 import { SearchRequest, score } from "./schema.ts";
 import { searchMemories } from "./service.ts";
@@ -9,10 +10,11 @@ export const searchTools = [
     name: "search_memory",
     title: "Search memories",
     description:
-      "Call it before you decide, design or start work: what was learned earlier may settle it. Gives matching " +
-      "memories, best first, each with a score.",
+      "Call it before you decide or start work: what was learned earlier may settle it. Gives memories, best first.",
     effect: "reads",
     input: SearchRequest,
+    told: { filter: toldFilter },
+    moved: MOVED,
     output: t.Object({
       results: t.Array(t.Composite([LeanMemory, t.Object({ score, matched: t.Array(t.String()) })])),
       total_count: t.Number(),

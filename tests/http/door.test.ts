@@ -26,7 +26,9 @@ describe("the order at the door", () => {
     expect({ status, code: body.code, challenge: headers.get("www-authenticate") }).toEqual({
       status: 401,
       code: "MISSING_AUTH",
-      challenge: `Bearer realm="${route.includes("/mcp") ? "mcp" : "api"}"`,
+      challenge: route.includes("/mcp")
+        ? 'Bearer realm="mcp", resource_metadata="http://localhost/.well-known/oauth-protected-resource/mcp"'
+        : 'Bearer realm="api"',
     });
   });
 
@@ -83,6 +85,14 @@ describe("the order at the door", () => {
     });
   });
 
+  test("OPTIONS names the methods that are there: a stream has no HEAD", async () => {
+    for (const [path, allow] of [
+      ["/mcp/cursor/sse/me", "GET"],
+      ["/mcp", "POST"],
+    ] as const)
+      expect((await world.raw(path, { method: "OPTIONS" })).headers.get("allow")).toBe(allow);
+  });
+
   test("every answer has a request id, and a problem repeats it", async () => {
     for (const path of ["/health/live", "/nowhere", "/api/v1/memories", "/mcp"]) {
       const { headers, body } = await world.raw(path);
@@ -118,6 +128,20 @@ describe("tokens", () => {
   test("a good one is let in, however Bearer is written", async () => {
     for (const scheme of ["Bearer", "bearer", "BEARER"])
       expect(await knock(`${scheme} ${await sign(claims())}`)).toEqual({ status: 200, code: undefined });
+  });
+
+  test("one without scopes, grants or with what we do not read is let in, and may what needs no scope", async () => {
+    const { scope: _s, grants: _g, ...bare } = claims();
+    for (const payload of [
+      bare,
+      { ...bare, scope: "" },
+      { ...bare, email: 7, name: ["x"], nbf: now() - 1, roles: {} },
+    ]) {
+      const authorization = `Bearer ${await sign(payload)}`;
+      expect(await knock(authorization)).toEqual({ status: 403, code: "INSUFFICIENT_SCOPE" });
+      const { body } = await world.raw("/api/v1/tokens/me", { headers: { authorization } });
+      expect(body).toMatchObject({ scopes: [], grants: ["user:ada"] });
+    }
   });
 
   test("a clock may be 30 seconds off, and 256 grants fit", async () => {

@@ -16,6 +16,7 @@ beforeAll(async () => {
         artifact_type: "api",
         artifact_ref: "POST /x",
         entities: ["PostgreSQL", "C++"],
+        evidence: ["ADR 1", "ADR 2"],
       },
       {
         content: "b",
@@ -91,6 +92,51 @@ test.each([
   expect(await listed(query)).toBe(contents);
 });
 
+/** The same filters as list_memories takes them, and what only they can say. */
+const byTool = async (filter: object) => {
+  const { call } = await world.assistant(lena);
+  // biome-ignore lint/suspicious/noExplicitAny: a page or a problem
+  const answer: any = await call("list_memories", { filter });
+  if (answer.problem) return `${answer.problem.status} ${answer.problem.errors?.map(({ at }: { at: string }) => at)}`;
+  return answer.items
+    .map((item: { content: string }) => item.content)
+    .sort()
+    .join("");
+};
+
+test.each([
+  [{}, "abdef"],
+  [{ state: ["active", "archived"] }, "abcdef"],
+  [{ state: "archived" }, "c"],
+  [{ category: ["note", "runbook"] }, "bdf"],
+  [{ access_entity: "project:l" }, "b"],
+  [{ scope: ["project", "team"], state: ["active", "archived"] }, "bc"],
+  [{ app: "claude-code" }, "f"],
+  [{ app: ["claude-code", "rest"] }, "abdef"],
+  [{ app_id: "01a2079c-0000-7000-8000-000000000000" }, "422 filter.app_id"],
+  [{ artifact_type: ["api", "db"], artifact_ref: "POST /x" }, "a"],
+  [{ entity: ["POSTGRES-QL", "c"] }, "abe"],
+  [{ source: ["inference", "import"], state: "archived" }, "c"],
+  [{ tag: "env" }, "bd"],
+  [{ tag: ["env=prod", "size=2"] }, "b"],
+  [{ tag: ["env=prod", "x=y"] }, ""],
+  [{ tag: ["env=prod", "a,b"], match: "any" }, "bd"],
+  [{ evidence: ["ADR 1", "ADR 2"] }, "a"],
+  [{ evidence: ["ADR 1", "ADR 3"] }, ""],
+  [{ evidence: ["ADR 1", "ADR 3"], match: "any" }, "a"],
+  [{ evidence: ["ADR 1", "ADR 3"], tag: ["x"], match: "any" }, ""],
+  [{ from_date: "0", to_date: "2020-01-01T00:00:00Z" }, "de"],
+  [{ category: null, state: "active" }, "abdef"],
+  [{ from_date: "yesterday" }, "422 filter.from_date"],
+  [{ tag: Array.from({ length: 17 }, (_, index) => `k${index}`) }, "422 filter.tag"],
+  [{ state: "deleted" }, "422 filter.state"],
+  [{ include_superseded: true }, "422 filter.include_superseded"],
+  [{ colour: "red" }, "422 filter.colour"],
+  [{ category: [] }, "422 filter.category"],
+])("list_memories with %j", async (filter, contents) => {
+  expect(await byTool(filter)).toBe(contents);
+});
+
 test("a date copied from an answer includes the very memory it was copied from", async () => {
   const { body } = await world.api(lena).get("/memories?size=1");
   const [{ content, created_at }] = body.items;
@@ -151,4 +197,50 @@ test("a cursor goes with newest first only", async () => {
   expect(rest.body).toMatchObject({ total: null, total_is: null, page: null, next_cursor: null });
   expect(await listed(`cursor=${body.next_cursor}&sort_column=content`)).toBe("422 cursor");
   expect((await world.api(lena).get("/memories?sort_column=content&size=1")).body.next_cursor).toBeNull();
+});
+
+/** The same once more as a body, with the names the earlier system's users know. */
+const byBody = async (filter: object) => {
+  const { status, body } = await world.api(lena).post("/memories/filter", filter);
+  if (status !== 200) return `${status} ${body.errors?.map(({ at }: { at: string }) => at)}`;
+  if (!("size" in filter)) expect(body.total).toBe(body.items.length);
+  return body.items.map((item: { content: string }) => item.content).join("");
+};
+
+test.each([
+  [{}, "fbaed"],
+  [{ states: ["archived"] }, "c"],
+  [{ state: ["active", "archived"], scopes: ["team", "project"] }, "cb"],
+  [{ show_archived: true, categories: ["note", "runbook"] }, "fcbd"],
+  [{ category: "note", entity: "nothing" }, ""],
+  [{ app_ids: ["rest"] }, "422 app_ids.0"],
+  [{ artifact_types: ["api", "db"] }, "a"],
+  [{ entities: ["POSTGRES-QL", "c"] }, "bae"],
+  [{ sources: ["inference"], show_archived: true }, "c"],
+  [{ tag: ["env", "size=2"], access_entity: "project:l" }, "b"],
+  [{ from_date: 0, to_date: 0 }, "d"],
+  [{ from_date: "2020-01-01T00:00:00Z", to_date: 1_577_836_800 }, "e"],
+  [{ sort_column: "content", sort_direction: "desc" }, "fedba"],
+  [{ sort_column: "content", size: 2, page: 2 }, "de"],
+  [{ search_query: "b", tag: "env=prod" }, "b"],
+  [{ state: "active", states: ["active"] }, "422 state"],
+  [{ state: "active", show_archived: true }, "422 show_archived"],
+  [{ category: "note", categories: ["note"] }, "422 category"],
+  [{ from_date: "yesterday" }, "422 from_date"],
+  [{ page: 0 }, "422 page"],
+  [{ size: 101 }, "422 size"],
+  [{ page: 101, size: 100 }, "422 page"],
+  [{ cursor: "x", page: 1 }, "422 cursor"],
+  [{ categories: "note" }, "422 categories"],
+  [{ global_pause: true }, "422 global_pause"],
+  [{ tag: Array.from({ length: 17 }, (_, index) => `t${index}`) }, "422 tag"],
+])("POST /memories/filter %j", async (filter, contents) => {
+  expect(await byBody(filter)).toBe(contents as string);
+});
+
+test("POST /memories/filter takes the apps by their ids, and a cursor", async () => {
+  expect(await byBody({ app_ids: [rest_app] })).toBe("baed");
+  expect(await byBody({ app_id: rest_app, categories: ["decision"] })).toBe("a");
+  const { body } = await world.api(lena).post("/memories/filter", { size: 3 });
+  expect(await byBody({ size: 3, cursor: body.next_cursor })).toBe("ed");
 });

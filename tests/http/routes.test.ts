@@ -8,6 +8,7 @@ import {
   EVERYBODY,
   type Ground,
   layGround,
+  PEOPLE,
   type Row,
   TEAM,
   type Thing,
@@ -57,6 +58,17 @@ describe.each([...ROWS])("%s", (route, row) => {
     if (row.shows) expect(answer.text.includes(row.shows(thing))).toBe(is_open);
   });
 
+  // Whatever is no GET is taken for a write unless its row says that it goes on.
+  test("through an app that its owner has paused", async () => {
+    const { answer } = await tried("owner", SCOPES, () => pause(false));
+    await pause(true);
+    const is_refused = method !== "GET" && !row.goes_on;
+    expect([answer.status, answer.text.includes(`"code":"APP_PAUSED"`)]).toEqual([
+      is_refused ? 403 : row.status,
+      is_refused,
+    ]);
+  });
+
   test("without a token", async () => {
     const { thing, attempt, answer } = await tried(null);
     expect(answer.status).toBe(needs === "public" ? row.status : 401);
@@ -75,8 +87,9 @@ describe.each([...ROWS])("%s", (route, row) => {
     expectNothingForbidden(null, thing, attempt, answer);
   });
 
-  async function tried(who: Who | null, scopes?: readonly string[]) {
+  async function tried(who: Who | null, scopes?: readonly string[], first?: () => Promise<unknown>) {
     const thing = await (row.make ?? (() => ground.memory()))(ground);
+    await first?.();
     const attempt = row.call(thing);
     const before = who && (await ground.digest(who));
     const answer = await ground.ask(who, method, pattern, thing, attempt, scopes);
@@ -84,6 +97,13 @@ describe.each([...ROWS])("%s", (route, row) => {
     return { thing, attempt, before, answer };
   }
 });
+
+/** Every app of the owner's. */
+const pause = async (is_active: boolean) => {
+  await world.owner`
+    update brain.apps set is_active = ${is_active}
+    where owner_id = (select id from brain.users where org_id = app.org_key(${PEOPLE.owner.org}) and sub = ${PEOPLE.owner.sub})`;
+};
 
 function expectNothingForbidden(who: Who | null, thing: Thing, attempt: Attempt, { headers, text }: Answered) {
   const told = ground.forbidden(who, thing, attempt).filter((words) => text.includes(words) || headers.includes(words));

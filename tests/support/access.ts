@@ -41,6 +41,8 @@ export interface Row<T extends Thing = Thing> {
   readonly open_to?: readonly Who[];
   /** What everybody else is answered; 404 by default, and 200 where a list is just empty. */
   readonly otherwise?: number;
+  /** No GET, and goes on through an app that its owner has paused: it only reads, or stores nothing. */
+  readonly goes_on?: true;
   /** Made anew for each attempt; a memory in the shared space by default. */
   make?(ground: Ground): Promise<T>;
   call(thing: T): Attempt;

@@ -21,10 +21,13 @@ const TESTS = [
   "tests/mcp/tools.test.ts",
   "tests/mcp/parity.test.ts",
   "tests/mcp/sse.test.ts",
+  "tests/mcp/sharing.test.ts",
+  "tests/mcp/protocol_features.test.ts",
 ];
 
 /** Why a condition is more than a wall: it was what the caller asked for, among what they see anyway. */
 const FILTER = "access_entity and scope are filters of lists, and the list is no longer filtered";
+const ALL = "all of one space is deleted, and now all that the caller sees";
 const TARGET = "a move finds its space by name, and now takes another one that the caller sees";
 const TWINS = "an equal memory is looked for in one space, and is now found in all that the caller sees";
 
@@ -37,7 +40,10 @@ const MEANING: Record<string, string> = {
   "scope=user": FILTER,
   "search_query=f&scope=project": FILTER,
   "changing > moving needs both spaces": TARGET,
+  "REST > a move needs the space it comes from and the one it goes to": TARGET,
+  "MCP > a move needs the space it comes from and the one it goes to": TARGET,
   "history > what was said in a space stays with those who read that space": TARGET,
+  "all is deleted only by its right number, one space or everything, and nobody else's": ALL,
   "duplicates > a change or move into a twin is a conflict that names it, and changes nothing": TWINS,
 };
 

@@ -15,6 +15,7 @@ import { freshDatabase } from "./server.ts";
 /** Where every world of this run spools; gone at the end (tests/setup.ts). */
 export const DATA_DIR = join(tmpdir(), `coding-brain-tests-${process.pid}`);
 
+export const METRICS_TOKEN = "for-the-scraper-of-the-tests";
 export const SETTINGS: Omit<AppSettings, "newest_migration"> = {
   host: "127.0.0.1",
   cors_allowed_origins: ["https://brain.example.com", "http://h"],
@@ -27,6 +28,7 @@ export const SETTINGS: Omit<AppSettings, "newest_migration"> = {
   jwt_issuer: "https://codingbrain.local",
   jwt_audience: "https://api.codingbrain.local",
   jwt_max_lifetime_seconds: 31_536_000,
+  metrics_token: METRICS_TOKEN,
   mcp_session_idle_seconds: 1800,
   mcp_heartbeat_seconds: 15,
   data_dir: DATA_DIR,

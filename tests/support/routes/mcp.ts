@@ -31,6 +31,7 @@ const message = (path: string) =>
     status: 202,
     open_to: ["owner"],
     otherwise: 403,
+    goes_on: true,
     make: stream,
     call: (session): Attempt => ({ path: `${path}?session_id=${session.session_id}`, body: calling(session) }),
   });
@@ -40,9 +41,13 @@ export const rows: Record<string, Row> = {
   "POST /mcp": {
     status: 200,
     otherwise: 200,
+    goes_on: true, // what its tools write does not: tests/http/apps.test.ts
     call: (thing) => ({ body: calling(thing) }),
     shows: ({ content }) => content,
   },
+  "GET /mcp/health": { status: 200, open_to: EVERYBODY, call: () => ({}) },
+  "GET /.well-known/oauth-protected-resource": { status: 200, open_to: EVERYBODY, call: () => ({}) },
+  "GET /.well-known/oauth-protected-resource/mcp": { status: 200, open_to: EVERYBODY, call: () => ({}) },
   "GET /mcp/:client/sse/:user": { status: 200, open_to: EVERYBODY, call: () => ({ path: "/mcp/cursor/sse/me" }) },
   "POST /mcp/messages": message("/mcp/messages"),
   "POST /mcp/:client/sse/:user/messages": message("/mcp/cursor/sse/me/messages"),

@@ -1,7 +1,13 @@
-import { EVERYBODY, type Row, SPACE } from "../access.ts";
+import { EVERYBODY, PEOPLE, type Row, SPACE } from "../access.ts";
 
 const said = () => `said ${crypto.randomUUID()}`;
 const shows: Row["shows"] = ({ content }) => content;
+const acting: Row = {
+  status: 200,
+  otherwise: 200,
+  call: ({ id }) => ({ body: { memory_ids: [id] } }),
+  shows: () => '"changed":1',
+};
 const change: Row = { status: 200, call: () => ({ body: { category: "decision" } }), shows };
 
 export const rows: Record<string, Row> = {
@@ -24,7 +30,43 @@ export const rows: Record<string, Row> = {
     call: ({ id }) => ({ body: { memory_ids: [id] } }),
     shows: () => '"deleted":1',
   },
+  "POST /api/v1/memories/actions/archive": acting,
+  "POST /api/v1/memories/actions/pause": acting,
+  "POST /api/v1/memories/actions/restore": {
+    ...acting,
+    async make({ memory, world }) {
+      const thing = await memory();
+      await world.api(PEOPLE.owner).delete(`/memories/${thing.id}`);
+      return thing;
+    },
+  },
+  "POST /api/v1/memories/filter": {
+    status: 200,
+    otherwise: 200,
+    goes_on: true,
+    call: () => ({ body: { size: 1 } }),
+    shows,
+  },
+  "GET /api/v1/memories/categories": {
+    status: 200,
+    otherwise: 200,
+    // Nobody has a memory of this category but the team.
+    make: ({ memory }) => memory({ category: "glossary" }),
+    call: () => ({}),
+    shows: () => "glossary",
+  },
   "GET /api/v1/memories/:id": { status: 200, call: () => ({}), shows },
+  "GET /api/v1/memories/:id/access-log": {
+    status: 200,
+    async make({ memory, world }) {
+      const thing = await memory();
+      await world.api(PEOPLE.owner).get(`/memories/${thing.id}`);
+      await world.database.writeRecalls();
+      return thing;
+    },
+    call: () => ({}),
+    shows: () => '"user":"ada"',
+  },
   "GET /api/v1/memories/:id/history": { status: 200, call: () => ({}), shows },
   "PUT /api/v1/memories/:id": change,
   "PATCH /api/v1/memories/:id": change,

@@ -1,5 +1,5 @@
---! Previous: sha1:af1e92c27d0e7bbb1584c07e29fae00c9e695f55
---! Hash: sha1:d416b193e199daf86fbfd977b39f119c2fd4e988
+--! Previous: sha1:de836c54deb1fd6b3ca8bb079cddd4010290d5b0
+--! Hash: sha1:15e868a6823e7dc8b9e1181c493daaf17c1e7a60
 --! Message: what an import needs
 
 -- What an import needs: rows that keep their order and their state, and to ask which spaces its caller's grants open.
