@@ -31,6 +31,8 @@ export function ghostAim(ids = 1): Aim {
     session_id: crypto.randomUUID().replaceAll("-", ""),
     jti: word(),
     app_id: crypto.randomUUID(),
+    relation_id: crypto.randomUUID(),
+    merge_id: crypto.randomUUID(),
     own_id: crypto.randomUUID(),
   };
 }
@@ -57,7 +59,9 @@ async function makeTwins(world: World, caller: Person, victim: Planted): Promise
   const { person, bait, entity, thread, tag, artifact_ref, jti, session_id } = victim;
   const ids = idsHiddenFrom(caller, victim).slice(0, world.depth === "short" ? MOST_IDS : undefined);
   const ghost = ghostAim(ids.length);
+  const isHidden = (space: string) => person.org !== caller.org || !mayOpen(caller, space);
   const spaces = person.spaces.filter((space) => !mayOpen(caller, space));
+  const said = victim.said.filter(({ space }) => isHidden(space));
   const [app] = await world.owner<{ id: string }[]>`select id from brain.apps where name = ${victim.app}`;
   const aim: Aim = {
     ids,
@@ -73,6 +77,8 @@ async function makeTwins(world: World, caller: Person, victim: Planted): Promise
     session_id,
     jti,
     app_id: app?.id ?? ghost.app_id,
+    relation_id: said.at(-1)?.relation_id ?? ghost.relation_id,
+    merge_id: said.at(-1)?.merge_id ?? ghost.merge_id,
     own_id: await ownMemory(world, caller),
   };
   return { aim, ghost: { ...ghost, own_id: await ownMemory(world, caller) } };

@@ -25,6 +25,8 @@ export interface Planted {
   readonly artifact_ref: string;
   readonly session_id: string;
   readonly jti: string;
+  /** What was said of entities, by space. */
+  readonly said: readonly { readonly space: string; readonly relation_id: string; readonly merge_id: string }[];
   /** Words of the person's own memories that are no secret: for searches. */
   readonly words: string;
 }
@@ -170,7 +172,8 @@ async function plantByOwner(world: World, person: Person) {
     values (app.org_key(${org}), ${told("sub")}, ${told("app")}, ${[told("access_entities")]}, 'planted', 'denied',
             ${told("code")}, ${[told("targets")]}, ${[told("changed")]}, ${told("request_id")})`;
   await owner`select app.seal_audit(1000000)`;
-  for (const space of person.spaces) await plantGraph(world, person, space);
+  const said: { space: string; relation_id: string; merge_id: string }[] = [];
+  for (const space of person.spaces) said.push(await plantGraph(world, person, space));
   await owner`
     insert into brain.settings (org_id, settings, secrets, updated_by)
     values (app.org_key(${org}), ${owner.json({ planted: haystack.canary("brain.settings.settings", { org }) })},
@@ -178,30 +181,35 @@ async function plantByOwner(world: World, person: Person) {
             ${sub})
     on conflict do nothing`;
   haystack.id(session_id, "brain.mcp_sessions.id", own);
-  return { session_id, jti };
+  return { session_id, jti, said };
 }
 
 /** What is said of entities in a space, and who recalled what there. */
-async function plantGraph({ haystack, owner }: World, { org, sub }: Person, space: string) {
+async function plantGraph(world: World, person: Person, space: string) {
+  const { haystack, owner } = world;
+  const { org, sub } = person;
   const viewer: Viewer = { org, space };
   const word = (column: string) => haystack.canary(`brain.${column}`, viewer);
-  const [known, other] = [word("entities.display_name"), word("entities.display_name")];
+  const name = () => word("entities.display_name");
+  const [known, other, merged] = [name(), name(), name()] as const;
+  const say = (target: string) =>
+    stored(world, person, {
+      method: "POST",
+      path: `/api/v1/entities/${known}/relations`,
+      body: { target, type: word("relations.type"), access_entity: space },
+    });
+  const { id: relation_id } = await say(other);
+  await say(merged);
+  await owner`update brain.relations set app = ${word("relations.app")} where id = ${relation_id}`;
+  const { merges } = await asked<{ merges: { merge_id: string }[] }>(world, person, {
+    method: "POST",
+    path: "/api/v1/entities/normalization/merge",
+    body: { canonical: known, variants: [merged], dry_run: false, access_entity: space },
+  });
   const at = owner`
     (select org_id, spaces.id as space_id, users.id as owner_id
      from brain.spaces join brain.users using (org_id)
      where org_id = app.org_key(${org}) and access_entity = ${space} and sub = ${sub}) as place`;
-  await owner`
-    insert into brain.entities (org_id, space_id, key, display_name)
-    select org_id, space_id, name, name from unnest(${[known, other]}::text[]) as name, ${at}`;
-  await owner`
-    insert into brain.relations (org_id, id, space_id, from_key, to_key, type, owner_id, owner, app)
-    select org_id, gen_random_uuid(), space_id, ${known}, ${other}, ${word("relations.type")}, owner_id, ${sub},
-           ${word("relations.app")}
-    from ${at}`;
-  await owner`
-    insert into brain.entity_merges (org_id, id, space_id, key, variants, owner_id, owner)
-    select org_id, gen_random_uuid(), space_id, ${known}, ${owner.json([{ key: other, was: null }])}, owner_id, ${sub} from ${at}`;
-  await owner`update brain.entities set merged_into = ${known} where key = ${other}`;
   await owner`
     with event as (
       insert into brain.events (org_id, id, space_id, name, type, start_date, description, owner_id, owner, app)
@@ -214,14 +222,17 @@ async function plantGraph({ haystack, owner }: World, { org, sub }: Person, spac
   await owner`
     insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
     select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get', '{}' from ${at}`;
+  return { space, relation_id, merge_id: merges[0]?.merge_id ?? "" };
 }
 
 /** Asks as a person and expects it to be done. Throws an Error where it is not. */
-async function stored(world: World, person: Person, asked: Ask): Promise<{ id: string }> {
+const stored = (world: World, person: Person, ask: Ask) => asked<{ id: string }>(world, person, ask);
+
+async function asked<A extends object>(world: World, person: Person, asked: Ask): Promise<A> {
   const answer = await world.ask(person, asked, { may_store: true });
   if (answer.status >= 300 || answer.text.includes('"isError":true'))
     throw new Error(`${asked.method} ${asked.path} of ${person.sub} was answered ${answer.status} ${codeIn(answer)}`);
-  return answer.text.startsWith("{") ? JSON.parse(answer.text) : { id: "" };
+  return JSON.parse(answer.text.startsWith("{") ? answer.text : "{}");
 }
 
 /** The code of a problem in an answer; empty where there is none. */

@@ -1,4 +1,5 @@
 import type { Needs, Scope } from "../auth/scopes.ts";
+import { ENTITY_ROUTE_PROBES, ENTITY_TOOL_PROBES } from "./entity_probes.ts";
 import type { Ask } from "./world.ts";
 
 /**
@@ -23,6 +24,8 @@ export interface Aim {
   readonly session_id: string;
   readonly jti: string;
   readonly app_id: string;
+  readonly relation_id: string;
+  readonly merge_id: string;
   /** A memory of the caller's own, to bring into touch with the victim's. */
   readonly own_id: string;
 }
@@ -189,6 +192,7 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
       post("/api/v1/search", { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
     ],
   },
+  ...ENTITY_ROUTE_PROBES,
   "GET /api/v1/tokens/me": {
     needs: [],
     reads: true,
@@ -320,6 +324,7 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  ...ENTITY_TOOL_PROBES,
   get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

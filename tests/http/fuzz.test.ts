@@ -27,6 +27,7 @@ const NEW_SPACES = Array.from({ length: 8 }, (_, index) => `project:acme/new/${i
 const USED_SPACES = ["user:fay", "project:acme/web"];
 const fay: Person = { org: "acme", sub: "fay", grants: ["project:acme/web", ...NEW_SPACES] };
 const SAID = ["we use bun here", "the second thing", "said in the project"];
+const NAMES = ["bun", "second thing", "src/db.ts", "C++"];
 const USER_AGENT = "claude-code/2.1 (cli)";
 
 let world: World;
@@ -210,12 +211,17 @@ async function furnish(): Promise<[rest: Hints, tools: Hints]> {
   await world.owner.unsafe(`truncate ${tables.map((name) => `brain.${name}`).join()}`);
   await world.owner`delete from brain.spaces where access_entity = any (${NEW_SPACES})`;
   const api = world.api(fay);
-  const items = SAID.map((content, index) => ({ content, access_entity: USED_SPACES[index % 2] }));
+  const items = SAID.map((content, index) => ({ content, access_entity: USED_SPACES[index % 2], entities: NAMES }));
   const stored = await api.post("/memories/batch", { memories: [...items, { content: "deleted again" }] });
   const ids: string[] = stored.body.items.map(({ id }: { id: string }) => id);
   await api.delete(`/memories/${ids.at(-1)}`);
   ids.push((await world.api(cyd).post("/memories", { content: "a colleague's" })).body.id);
   const cursor = (await api.get("/memories?size=1")).body.next_cursor;
+  const [one, other, merged] = NAMES;
+  ids.push((await api.post(`/entities/${one}/relations`, { target: other, type: "uses" })).body.id);
+  const merge = { canonical: one, variants: [merged], dry_run: false, access_entity: USED_SPACES[0] };
+  const { merges } = (await api.post("/entities/normalization/merge", merge)).body;
+  ids.push(merges[0].merge_id);
   return [hintsFor(ids, cursor, "content"), hintsFor(ids, cursor, "text")];
 }
 
@@ -224,6 +230,7 @@ function hintsFor(ids: string[], cursor: string, content_name: "content" | "text
   const said = fc.constantFrom(...SAID);
   const query = fc.constantFrom("bun", '"second thing"', "-bun thing");
   const several = (words: readonly string[]) => fc.subarray([...words], { minLength: 1 }).map((some) => some.join());
+  const name = fc.constantFrom(...NAMES);
   const moment = fc
     .date({ noInvalidDate: true, min: new Date(0), max: new Date("9999-12-31") })
     .map((date) => date.toJSON());
@@ -248,6 +255,17 @@ function hintsFor(ids: string[], cursor: string, content_name: "content" | "text
     idempotency_key: fc.constantFrom("key-one", "key-two"),
     client: fc.constant("cursor"),
     user: fc.constantFrom("me", "fay"),
+    name,
+    a: name,
+    b: name,
+    entity: name,
+    entity_name: name,
+    entity_a: name,
+    entity_b: name,
+    target: name,
+    canonical: name,
+    variants: fc.subarray(NAMES, { minLength: 1 }),
+    merge_id: id,
   };
 }
 
