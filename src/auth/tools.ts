@@ -10,8 +10,7 @@ export const identityTools = [
     name: "whoami",
     title: "Who am I",
     description:
-      "Call it to learn which spaces you may read and write, or why something was refused. Gives your user, org, " +
-      "scopes and granted spaces.",
+      "Call it to learn which spaces you may use, or why something was refused. Gives your user, org, scopes and spaces.",
     effect: "reads",
     input: t.Object({}, closed),
     output: WhoAmI,

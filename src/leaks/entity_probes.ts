@@ -1,10 +1,8 @@
+import { get, post } from "./asks.ts";
 import type { Aim, RouteProbe, ToolProbe } from "./probes.ts";
-import type { Ask } from "./world.ts";
 
 const ENTITIES = "/api/v1/entities";
 const named = (name: string, rest = "") => `${ENTITIES}/${encodeURIComponent(name)}${rest}`;
-const get = (path: string): Ask => ({ method: "GET", path });
-const post = (path: string, body: unknown): Ask => ({ method: "POST", path, body });
 
 const reading = { needs: ["entities:read"], reads: true } as const;
 const writing = { needs: ["entities:write"], reads: false } as const;

@@ -25,8 +25,8 @@ export interface Planted {
   readonly artifact_ref: string;
   readonly session_id: string;
   readonly jti: string;
-  /** What was said of entities, by space. */
-  readonly said: readonly { readonly space: string; readonly relation_id: string; readonly merge_id: string }[];
+  /** What was said of entities, by space: a relation, a merge, an event on the timeline. */
+  readonly said: readonly Record<"space" | "relation_id" | "merge_id" | "event_id", string>[];
   /** Words of the person's own memories that are no secret: for searches. */
   readonly words: string;
 }
@@ -172,20 +172,20 @@ async function plantByOwner(world: World, person: Person) {
     values (app.org_key(${org}), ${told("sub")}, ${told("app")}, ${[told("access_entities")]}, 'planted', 'denied',
             ${told("code")}, ${[told("targets")]}, ${[told("changed")]}, ${told("request_id")})`;
   await owner`select app.seal_audit(1000000)`;
-  const said: { space: string; relation_id: string; merge_id: string }[] = [];
+  const said: Planted["said"][number][] = [];
   for (const space of person.spaces) said.push(await plantGraph(world, person, space));
   await owner`
     insert into brain.settings (org_id, settings, secrets, updated_by)
     values (app.org_key(${org}), ${owner.json({ planted: haystack.canary("brain.settings.settings", { org }) })},
             ${owner.json({ [haystack.canary("brain.settings.secret_names", { org })]: haystack.canary("brain.settings.secrets") })},
-            ${sub})
+            ${haystack.canary("brain.settings.updated_by", { org })})
     on conflict do nothing`;
   haystack.id(session_id, "brain.mcp_sessions.id", own);
   return { session_id, jti, said };
 }
 
 /** What is said of entities in a space, and who recalled what there. */
-async function plantGraph(world: World, person: Person, space: string) {
+async function plantGraph(world: World, person: Person, space: string): Promise<Planted["said"][number]> {
   const { haystack, owner } = world;
   const { org, sub } = person;
   const viewer: Viewer = { org, space };
@@ -210,10 +210,11 @@ async function plantGraph(world: World, person: Person, space: string) {
     (select org_id, spaces.id as space_id, users.id as owner_id
      from brain.spaces join brain.users using (org_id)
      where org_id = app.org_key(${org}) and access_entity = ${space} and sub = ${sub}) as place`;
+  const event_id = crypto.randomUUID();
   await owner`
     with event as (
       insert into brain.events (org_id, id, space_id, name, type, start_date, description, owner_id, owner, app)
-      select org_id, gen_random_uuid(), space_id, ${word("events.name")}, 'release', '2025', ${word("events.description")},
+      select org_id, ${event_id}, space_id, ${word("events.name")}, 'release', '2025', ${word("events.description")},
              owner_id, ${sub}, ${word("events.app")}
       from ${at}
       returning org_id, space_id, id
@@ -221,8 +222,10 @@ async function plantGraph(world: World, person: Person, space: string) {
     insert into brain.event_entities (org_id, space_id, event_id, key) select org_id, space_id, id, ${known} from event`;
   await owner`
     insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
-    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get', '{}' from ${at}`;
-  return { space, relation_id, merge_id: merges[0]?.merge_id ?? "" };
+    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get',
+           array(select id from brain.memories where org_id = place.org_id and memories.space_id = place.space_id)
+    from ${at}`;
+  return { space, relation_id, merge_id: merges[0]?.merge_id ?? "", event_id };
 }
 
 /** Asks as a person and expects it to be done. Throws an Error where it is not. */

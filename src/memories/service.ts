@@ -41,7 +41,7 @@ function rowFrom(caller: Caller, memory: NewMemory, at: string): NewRow {
 }
 
 /** `If-Match` where there is no one memory to match. */
-function refuseRevision(if_revision: number | undefined) {
+export function refuseRevision(if_revision: number | undefined) {
   if (if_revision !== undefined) throw invalidInput([{ at: "If-Match", message: "means nothing here" }]);
 }
 
@@ -72,7 +72,11 @@ function insertOnce(
 }
 
 /** One memory, by id. Throws NOT_FOUND for what is deleted, absent or not the caller's to see: one and the same answer. */
-export const getMemory = (caller: Caller, id: string): Promise<Memory> => caller.read((tx) => memoryIn(tx, id));
+export async function getMemory(caller: Caller, id: string): Promise<Memory> {
+  const memory = await caller.read((tx) => memoryIn(tx, id));
+  caller.recalled("get", [memory]);
+  return memory;
+}
 
 async function memoryIn(tx: Tx, id: string): Promise<Memory> {
   const memory = (await memoriesIn(tx, [id])).get(id.toLowerCase());

@@ -10,8 +10,7 @@ export const searchTools = [
     name: "search_memory",
     title: "Search memories",
     description:
-      "Call it before you decide, design or start work: what was learned earlier may settle it. Gives matching " +
-      "memories, best first, each with a score.",
+      "Call it before you decide or start work: what was learned earlier may settle it. Gives memories, best first.",
     effect: "reads",
     input: SearchRequest,
     told: { filter: toldFilter },
