@@ -3,6 +3,8 @@ import { appRoutes } from "./apps/routes.ts";
 import { auditRoutes } from "./audit/routes.ts";
 import { tokenRoutes } from "./auth/routes.ts";
 import { ROUTE_NEEDS } from "./auth/scopes.ts";
+import { backupRoutes } from "./backup/routes.ts";
+import { openSpool } from "./backup/spool.ts";
 import type { Database } from "./db.ts";
 import { entityRoutes } from "./entities/routes.ts";
 import { graphHealthRoutes, graphRoutes, memoryGraphRoutes } from "./graph/routes.ts";
@@ -27,6 +29,8 @@ import { statsRoutes } from "./stats/routes.ts";
 export interface AppSettings extends DoorSettings, MetricsSettings, OriginSettings, SseSettings {
   /** File name of the newest migration of this release. */
   readonly newest_migration: string;
+  /** Absolute path; exports and imports are spooled in it. */
+  readonly data_dir: string;
 }
 
 export type App = Awaited<ReturnType<typeof createApp>>;
@@ -66,6 +70,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(tokenRoutes)
     .use(auditRoutes)
     .use(mcpMetadataRoutes(settings, database, settings.newest_migration))
+    .use(backupRoutes(openSpool(settings.data_dir), () => app.server))
     .use(mcpRoutes(transport, settings, () => app.server))
     .use(legacy.routes);
 

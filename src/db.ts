@@ -24,11 +24,21 @@ export interface Caller extends Identity {
   recalled(kind: RecallKind, memories: readonly { id: string }[]): void;
   /** Runs the work in a read only transaction. */
   read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Runs the work in a read only transaction that sees one moment throughout, and for up to so many seconds. */
+  snapshot<T>(seconds: number, work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
    * Runs the work in a transaction; it commits when the work ends and leaves nothing behind when it throws.
    * The work runs again from its start after `NotProvisioned` or a deadlock, so it must not act outside the transaction.
    */
-  write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  write<T>(work: (tx: Tx) => Promise<T>, options?: WriteOptions): Promise<T>;
+}
+
+/** How a transaction differs from the usual one. */
+export interface WriteOptions {
+  /** How long it may take in all, instead of 17. */
+  seconds?: number;
+  /** Spaces made in this very transaction where there are none, so that they go with it. Throws FORBIDDEN_ACCESS_ENTITY. */
+  spaces?: readonly string[];
 }
 
 /** The database as the service sees it: through callers, and a few questions that have none. */
@@ -89,6 +99,7 @@ const CONNECT_TIMEOUT_SECONDS = 5;
 const ANSWER_SECONDS = 17;
 const BRIEF_SECONDS = 3;
 const READ_ONLY = "read only";
+const SNAPSHOT = "isolation level repeatable read, read only";
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
@@ -169,14 +180,15 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     let has_entered = false;
 
     const through = (app: string, signal?: AbortSignal): Caller => {
-      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
-        begin(mode, async (tx) => {
+      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, { seconds, spaces = [] }: WriteOptions) => {
+        const entered = async (tx: Tx) => {
+          if (spaces.length > 0) await makeSpaces(tx, spaces);
           const [row] = await tx<Entered[]>`
             select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered,
                    pg_backend_pid() as pid, now()::text as began`;
           if (!row?.entered) throw new NotProvisioned();
           has_entered = true;
-          if (!signal || mode !== READ_ONLY) return work(tx);
+          if (!signal || mode === "") return work(tx);
           if (signal.aborted) throw clientGone();
           // A statement that cannot be ended ends by its own limit.
           const end = () => void endStatement(row).catch(() => {});
@@ -188,22 +200,28 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
           } finally {
             signal.removeEventListener("abort", end);
           }
-        });
+        };
+        return begin(mode, entered, seconds);
+      };
 
-      const provision = (access_entities: readonly string[]) =>
-        begin("", async (tx) => {
-          await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
-        });
+      const makeSpaces = async (tx: Tx, access_entities: readonly string[]) => {
+        await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
+      };
 
       // A new user in a new space is met twice: first the user, then the space.
-      const provisioned = async <T>(mode: string, work: (tx: Tx) => Promise<T>, tries = 2): Promise<T> => {
+      const provisioned = async <T>(
+        mode: string,
+        work: (tx: Tx) => Promise<T>,
+        options: WriteOptions = {},
+        tries = 2,
+      ): Promise<T> => {
         try {
-          return await within(mode, work);
+          return await within(mode, work, options);
         } catch (error) {
           if (tries === 0) throw error;
-          if (error instanceof NotProvisioned) await provision(error.access_entities);
+          if (error instanceof NotProvisioned) await begin("", (tx) => makeSpaces(tx, error.access_entities));
           else if (!(error instanceof postgres.PostgresError && WORTH_A_RETRY.test(error.code))) throw error;
-          return provisioned(mode, work, tries - 1);
+          return provisioned(mode, work, options, tries - 1);
         }
       };
 
@@ -226,7 +244,8 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
         recalled: (kind, memories) =>
           recalls.add({ org, sub, app, kind, at: new Date().toISOString(), memory_ids: memories.map(({ id }) => id) }),
         read: (work) => provisioned(READ_ONLY, work),
-        write: (work) => provisioned("", work),
+        snapshot: (seconds, work) => provisioned(SNAPSHOT, work, { seconds }),
+        write: (work, options) => provisioned("", work, options),
       };
     };
     return through(app);

@@ -1,6 +1,7 @@
 import http from "node:http";
 import { createApp } from "./app.ts";
 import { startSealer } from "./audit/sealer.ts";
+import { openSpool } from "./backup/spool.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
 import { MAX_READ_HEADER_BYTES } from "./http/headers.ts";
@@ -47,6 +48,7 @@ export async function startService(
     if (faults.length > 0)
       throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
 
+    await openSpool(config.data_dir).sweep();
     const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer);
     const server = listen(config, app.fetch);
     const tickers = [startSealer, startRecallWriter, startPurger].map((start) => start(database, log));

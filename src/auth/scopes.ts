@@ -101,6 +101,8 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "GET /.well-known/oauth-protected-resource": "public",
   "GET /.well-known/oauth-protected-resource/mcp": "public",
   "GET /mcp/health": "public",
+  "POST /api/v1/backup/export": ["backup:read"],
+  "POST /api/v1/backup/import": ["backup:write"],
   "POST /mcp": [],
   "GET /mcp/:client/sse/:user": [],
   "POST /mcp/messages": [],

@@ -1,5 +1,6 @@
 import type { Needs, Scope } from "../auth/scopes.ts";
 import { get, post, query } from "./asks.ts";
+import { ENTITY_ROUTE_PROBES, ENTITY_TOOL_PROBES } from "./entity_probes.ts";
 import { GRAPH_ROUTE_PROBES, GRAPH_TOOL_PROBES } from "./graph_probes.ts";
 import type { Ask } from "./world.ts";
 
@@ -25,6 +26,8 @@ export interface Aim {
   readonly session_id: string;
   readonly jti: string;
   readonly app_id: string;
+  readonly relation_id: string;
+  readonly merge_id: string;
   /** An event on the timeline of one of the victim's spaces. */
   readonly event_id: string;
   /** A memory of the caller's own, to bring into touch with the victim's. */
@@ -63,6 +66,13 @@ export interface ToolProbe extends Probe {
 /** A call of one of MCP's methods as a JSON-RPC message. */
 export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0", id: "call", method, params });
 
+/** An import of an archive with these lines. */
+const archive = (query: string, lines: readonly object[]): Ask => ({
+  method: "POST",
+  path: `${BACKUP}/import${query}`,
+  archive: lines,
+});
+
 /** A call of a tool as a JSON-RPC message. */
 export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
 
@@ -71,6 +81,7 @@ export const METRICS_TOKEN = "nobody-has-this-one";
 
 const MEMORIES = "/api/v1/memories";
 const APPS = "/api/v1/apps";
+const BACKUP = "/api/v1/backup";
 const CONFIG = "/api/v1/config";
 const LIST_TOOLS = methodCall("tools/list", {});
 
@@ -293,6 +304,7 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     reads: false,
     asks: ({ id }) => [post(`${CONFIG}/reset?org=${id}`, undefined)],
   },
+  ...ENTITY_ROUTE_PROBES,
   "GET /api/v1/tokens/me": {
     needs: [],
     reads: true,
@@ -327,6 +339,33 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
   },
   "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
+  "POST /api/v1/backup/export": {
+    needs: ["backup:read"],
+    reads: true,
+    // Never all there is: of a deployment that could be much.
+    asks: ({ space, app_id }) => [
+      post(`${BACKUP}/export`, { access_entity: space }),
+      post(`${BACKUP}/export`, { app_id }),
+    ],
+    views: () => [post(`${BACKUP}/export`, {}), post(`${BACKUP}/export`, { states: ["active"] })],
+  },
+  "POST /api/v1/backup/import": {
+    needs: ["backup:write"],
+    reads: false,
+    // One alone is stored, and says nothing of the length of what other probes store: ids are made of the archive's here,
+    // and would put what scores alike into another order for the ghost.
+    asks: ({ ids, id, own_id, content, entity, space }) => [
+      archive("", [{ id, content: `taken out of an archive, ${content}` }]),
+      archive("?mode=overwrite&dry_run=true", [
+        ...ids.map((one, place) => ({ id: one, content: `over ${place} ${content}`, state: "deleted" })),
+        ...ids.map((supersedes) => ({ id: crypto.randomUUID(), content: crypto.randomUUID(), supersedes })),
+        { id: own_id, content, access_entity: space, supersedes: id },
+      ]),
+      archive("?dry_run=true", [{ id, content, relations: [{ from: entity, to: entity, type: "is" }] }]),
+      archive(`?access_entity=${encodeURIComponent(space)}`, [{ id, content }]),
+    ],
+  },
+
   "POST /mcp": {
     needs: [],
     reads: true,
@@ -424,6 +463,7 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  ...ENTITY_TOOL_PROBES,
   get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
   ...GRAPH_TOOL_PROBES,
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },

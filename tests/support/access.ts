@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { membersOf } from "./archives.ts";
 import type { World } from "./world.ts";
 import { ada, ben, cyd, eve, type Person, tokenFor } from "./world.ts";
 
@@ -114,10 +115,12 @@ export async function layGround(world: World) {
           method,
           headers: {
             ...(who && { authorization: `Bearer ${await tokenFor({ ...PEOPLE[who], ...(scopes && { scopes }) })}` }),
-            ...(body !== undefined && { "content-type": "application/json" }),
+            ...(body !== undefined && !(body instanceof FormData) && { "content-type": "application/json" }),
             ...headers,
           },
-          ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+          ...(body !== undefined && {
+            body: typeof body === "string" || body instanceof FormData ? body : JSON.stringify(body),
+          }),
         }),
       );
       return {
@@ -169,6 +172,8 @@ async function tablesWithSpaces({ owner }: World): Promise<string[]> {
 }
 
 async function textOf(response: Response): Promise<string> {
+  if (response.headers.get("content-type") === "application/zip")
+    return JSON.stringify(await membersOf(new Uint8Array(await response.arrayBuffer())));
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) return response.text();
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   const { value = "" } = (await reader?.read()) ?? {};

@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import postgres from "postgres";
@@ -11,6 +13,9 @@ import { newestMigration } from "../../src/ops/migrate.ts";
 import { freshDatabase } from "./server.ts";
 
 export const METRICS_TOKEN = "for-the-scraper-of-the-tests";
+/** Where every world of this run spools; gone at the end (tests/setup.ts). */
+export const DATA_DIR = join(tmpdir(), `coding-brain-tests-${process.pid}`);
+
 export const SETTINGS: Omit<AppSettings, "newest_migration"> = {
   host: "127.0.0.1",
   cors_allowed_origins: ["https://brain.example.com", "http://h"],
@@ -26,6 +31,7 @@ export const SETTINGS: Omit<AppSettings, "newest_migration"> = {
   metrics_token: METRICS_TOKEN,
   mcp_session_idle_seconds: 1800,
   mcp_heartbeat_seconds: 15,
+  data_dir: DATA_DIR,
 };
 
 /** Somebody with a token. */
