@@ -197,6 +197,7 @@ test("what the service may do, as a whole", async () => {
       "memory_access_log select",
       "memory_entities select",
       "memory_revisions select",
+      "memory_tags select",
       "mentions select",
       "orgs select",
       "provision",
@@ -213,6 +214,7 @@ test("what the service may do, as a whole", async () => {
       "settings insert: settings secrets",
       "settings update: settings secrets",
       "spaces select",
+      "tag_key",
       "users select",
     ]
   `);
@@ -236,6 +238,7 @@ test.each([
   "select secrets from brain.settings",
   "insert into brain.memory_access_log (org_id) values (gen_random_uuid())",
   "update brain.memory_entities set is_active = true",
+  "delete from brain.memory_tags",
   "select app.derive(gen_random_uuid(), '{}', true)",
   "update brain.memories set owner = 'x'",
   "update brain.memories set org_id = gen_random_uuid()",
