@@ -41,9 +41,12 @@ export async function coMentions(
     ),
     together as (
       select array_agg(coalesce(merged_into, key)) as keys
-      from brain.memory_entities
+      -- Space by space, or the planner may walk the mentions of the whole org by their memories.
+      from brain.spaces as visible
+      cross join lateral (
+        select space_id, memory_id, key from brain.memory_entities where space_id = visible.id and is_active offset 0
+      ) as mentions
       left join merged using (space_id, key)
-      where is_active
       group by memory_id
       having count(*) > 1
       order by memory_id desc

@@ -538,6 +538,7 @@ describe("analytics", () => {
       relation_count: 0,
       event_count: 1,
       co_mention_count: 4,
+      is_cut: false,
     });
   });
 });
