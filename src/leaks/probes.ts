@@ -1,5 +1,6 @@
 import type { Needs, Scope } from "../auth/scopes.ts";
 import { get, post, query } from "./asks.ts";
+import { ENTITY_ROUTE_PROBES, ENTITY_TOOL_PROBES } from "./entity_probes.ts";
 import { GRAPH_ROUTE_PROBES, GRAPH_TOOL_PROBES } from "./graph_probes.ts";
 import type { Ask } from "./world.ts";
 
@@ -25,6 +26,8 @@ export interface Aim {
   readonly session_id: string;
   readonly jti: string;
   readonly app_id: string;
+  readonly relation_id: string;
+  readonly merge_id: string;
   /** An event on the timeline of one of the victim's spaces. */
   readonly event_id: string;
   /** A memory of the caller's own, to bring into touch with the victim's. */
@@ -301,6 +304,7 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     reads: false,
     asks: ({ id }) => [post(`${CONFIG}/reset?org=${id}`, undefined)],
   },
+  ...ENTITY_ROUTE_PROBES,
   "GET /api/v1/tokens/me": {
     needs: [],
     reads: true,
@@ -459,6 +463,7 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  ...ENTITY_TOOL_PROBES,
   get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
   ...GRAPH_TOOL_PROBES,
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },

@@ -20,6 +20,7 @@ beforeAll(async () => {
     SETTINGS.jwt_secret,
     createLog("silent"),
   );
+  await world.api(gus).post("/memories", { content: "He lives there.", entities: ["pharos", "keeper"] });
 });
 afterAll(async () => {
   await service.stop();
@@ -103,6 +104,23 @@ const WELL: Record<string, (id: string) => [args: Args, answer: object]> = {
   ],
   add_memories_status: () => [{}, { status: "done" }],
   get_embedder_info: () => [{}, { is_ready: false }],
+  graph_path_between_entities: () => [
+    { entity_a: "Pharos", entity_b: "KEEPER", max_hops: 2 },
+    { hops: 1, entities: ["pharos", "keeper"], steps: [{ memory_count: 1 }] },
+  ],
+  graph_entity_network: () => [
+    { entity_name: "Pharos", min_count: 1, limit: 5 },
+    { name: "pharos", items: [{ name: "keeper", memory_count: 1 }], total: 1 },
+  ],
+  graph_entity_relations: () => [
+    { entity_name: "keeper", relation_types: "uses,calls", direction: "both", limit: 5 },
+    { name: "keeper", items: [], total: 0, next_cursor: null },
+  ],
+  graph_normalize_entities: () => [
+    { canonical: "pharos", variants: "keeper" },
+    { merge: { dry_run: true, merges: [{ canonical: "pharos", variants: [{ name: "keeper", memory_count: 1 }] }] } },
+  ],
+  graph_normalize_entities_semantic: () => [{ threshold: 0.5 }, { duplicates: { items: [], threshold: 0.5 } }],
   whoami: () => [{}, { user: "gus", org: "tools" }],
 };
 
@@ -137,6 +155,25 @@ const REFUSED: [tool: string, args: Args, problem: string[]][] = [
   ["delete_all_memories", { confirm: "999999999" }, ["CONFLICT"]],
   ["delete_all_memories", {}, ["INVALID_INPUT", "confirm"]],
   ["add_memories_status", { limit: 0 }, ["INVALID_INPUT", "limit"]],
+  ["graph_path_between_entities", { entity_a: "pharos" }, ["INVALID_INPUT", "entity_b"]],
+  ["graph_path_between_entities", { entity_a: "pharos", entity_b: "nothing" }, ["NOT_FOUND"]],
+  ["graph_path_between_entities", { entity_a: "a", entity_b: "b", max_hops: 7 }, ["INVALID_INPUT", "max_hops"]],
+  ["graph_entity_network", { entity_name: "nothing" }, ["NOT_FOUND"]],
+  ["graph_entity_network", { entity_name: "x", limit: 101 }, ["INVALID_INPUT", "limit"]],
+  ["graph_entity_relations", { entity_name: "nothing" }, ["NOT_FOUND"]],
+  [
+    "graph_entity_relations",
+    { entity_name: "keeper", relation_types: ["uses"], category: "work" },
+    ["INVALID_INPUT", "category"],
+  ],
+  ["graph_normalize_entities", { canonical: "pharos" }, ["INVALID_INPUT", "variants"]],
+  ["graph_normalize_entities", { canonical: "pharos", variants: ["nothing"] }, ["NOT_FOUND"]],
+  ["graph_normalize_entities_semantic", { mode: "guess" }, ["INVALID_INPUT", "mode"]],
+  [
+    "graph_normalize_entities_semantic",
+    { mode: "preview", canonical: "keeper", variants: ["Keeper"] },
+    ["INVALID_INPUT", "variants.0"],
+  ],
   ["get_embedder_info", { model: "x" }, ["INVALID_INPUT", "model"]],
   ["whoami", { user: "x" }, ["INVALID_INPUT", "user"]],
 ];
