@@ -13,8 +13,9 @@ import { openWorld, type Person, type World } from "../support/world.ts";
 /** How many statements each answer takes, of few rows and of many: it must be the same number. */
 let world: World;
 const FEW = { org: "acme", sub: "few", memories: 8, entities: 6 };
-const MANY = { org: "acme", sub: "many", memories: 400, entities: 150 };
+const MANY = { org: "acme", sub: "many", memories: 200, entities: 80 };
 
+const SEEDING_MS = 60_000;
 beforeAll(async () => {
   world = await openWorld();
   for (const size of [FEW, MANY]) {
@@ -27,7 +28,7 @@ beforeAll(async () => {
         type: "uses",
       });
   }
-});
+}, SEEDING_MS);
 afterAll(() => world.close());
 
 /** The person's caller, and how many statements its transactions had: a query that is part of another is never executed. */
