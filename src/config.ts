@@ -44,6 +44,8 @@ export interface Config {
   readonly metrics_token: string | undefined;
   /** Of two users who share nothing, for `brain leak-check --url` alone. */
   readonly leak_check_tokens: readonly [string, string] | undefined;
+  /** Whose memories `brain export` and `brain import` are about. */
+  readonly brain_token: string | undefined;
   readonly log_level: LogLevel;
 }
 
@@ -139,6 +141,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     mcp_session_idle_seconds: integer("MCP_SESSION_IDLE_SECONDS", 1800, 3, 86_400),
     mcp_heartbeat_seconds: integer("MCP_HEARTBEAT_SECONDS", 15, 1, 60),
     metrics_token: read("METRICS_TOKEN", metricsToken),
+    brain_token: text("BRAIN_TOKEN"),
     leak_check_tokens: read("LEAK_CHECK_TOKENS", twoTokens),
     log_level: log_level as LogLevel,
   });

@@ -103,11 +103,20 @@ const SNAPSHOT = "isolation level repeatable read, read only";
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
+interface PoolOptions {
+  max?: number;
+  prepare?: boolean;
+  listen_url?: string | undefined;
+  /** Hears of every statement that is sent; the tests count them. */
+  sent?: (statement: string) => void;
+}
+
 /**
  * Opens a pool as the service's role. Connects at the first query. `prepare: false` for a pooler in transaction mode,
  * which hands the next transaction to another server connection; `listen_url` then leads past it.
  */
-export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, listen_url = url } = {}): Database {
+export function openDatabase(url: string, options: PoolOptions = {}): Database {
+  const { max = POOL_SIZE, prepare = true, listen_url = url, sent } = options;
   const connection = {
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     // Seconds before the next try to connect. The driver's own grow to 20, and a database that is back would wait.
@@ -119,6 +128,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
     ...connection,
     max,
     prepare,
+    ...(sent && { debug: (_connection: number, statement: string) => sent(statement) }),
     types: {
       // RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC.
       timestamptz: {

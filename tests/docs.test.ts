@@ -125,7 +125,7 @@ const replayRest = (page: string, { api, database }: World) =>
 
 test("the calls of docs/api.md answer as it says", () => replayRest("docs/api.md", world));
 
-test.each(["docs/apps.md", "docs/entities.md"])("the calls of %s answer as it says", async (page) => {
+test.each(["docs/apps.md", "docs/entities.md", "docs/graph.md"])("the calls of %s answer as it says", async (page) => {
   const own = await openWorld();
   await replayRest(page, own);
   await own.close();

@@ -1,17 +1,13 @@
 import { malformed, tooLarge } from "../problem.ts";
-import { parse } from "../schema.ts";
 import { elementsOf, jsonIn, linesOf, NotJson, type Piece } from "./bytes.ts";
+import { checkedLines, MAX_PIECE_BYTES, manifestOf } from "./manifest.ts";
 import { type ArchiveRecord, type Format, isReason, type Reading, recordFrom, type Said, saidFrom } from "./record.ts";
-import { FORMAT_VERSION, Manifest } from "./schema.ts";
 import type { SpoolFile } from "./spool.ts";
 import { Tally } from "./tally.ts";
 import type { Archive } from "./zip.ts";
 
 export const MAX_MEMORIES = 100_000;
 const MAX_SPACES = 1000;
-/** A memory with its relations, events and a few megabytes of revisions. */
-const MAX_PIECE_BYTES = 16_777_216;
-const MAX_MANIFEST_BYTES = 65_536;
 const MAX_CATEGORIES = 10_000;
 
 /** An archive, read to its end and checked piece by piece before anything of it is stored. */
@@ -48,7 +44,7 @@ export async function gather(
   const reading: Reading = { ...where, format, categories: manifest ? new Map() : await categoriesOf(archive) };
   let count = 0;
   for await (const { number, bytes } of manifest
-    ? checked(archive, manifest, "memories.jsonl")
+    ? checkedLines(archive, manifest, "memories.jsonl")
     : earlierPieces(archive)) {
     const made = recordFrom(number, bytes, reading);
     if (made === null) continue;
@@ -65,7 +61,7 @@ export async function gather(
     throw malformed("The archive has another number of memories than its manifest says.");
   const records_end = clean.size();
   if (manifest && archive.has("graph.jsonl"))
-    for await (const { number, bytes } of checked(archive, manifest, "graph.jsonl")) {
+    for await (const { number, bytes } of checkedLines(archive, manifest, "graph.jsonl")) {
       const made = saidFrom(number, bytes, reading);
       if (isReason(made)) tally.reject(made);
       else await keep(made, made.access_entity);
@@ -83,43 +79,6 @@ export async function gather(
 async function* parsed<T>(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<T> {
   // What we have written ourselves.
   for await (const { bytes } of linesOf(chunks, Number.MAX_SAFE_INTEGER)) yield JSON.parse(String(bytes)) as T;
-}
-
-async function manifestOf(archive: Archive): Promise<Manifest> {
-  const unknown = (cause?: unknown) => malformed("The archive's manifest.json is not one that is known here.", cause);
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of archive.read("manifest.json")) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_MANIFEST_BYTES) throw tooLarge(`A manifest has at most ${MAX_MANIFEST_BYTES} bytes.`);
-    chunks.push(chunk);
-  }
-  let manifest: Manifest;
-  try {
-    manifest = parse(Manifest, jsonIn(Buffer.concat(chunks)));
-  } catch (error) {
-    throw unknown(error);
-  }
-  if (manifest.version !== FORMAT_VERSION) throw unknown();
-  return manifest;
-}
-
-/** The lines of a member, which must be what the manifest says. */
-async function* checked(archive: Archive, manifest: Manifest, name: string): AsyncGenerator<Piece> {
-  const told = manifest.members.find((member) => member.name === name);
-  if (!told || !archive.has(name)) throw malformed(`The archive, or its manifest, has no ${name}.`);
-  const sha256 = new Bun.CryptoHasher("sha256");
-  let bytes = 0;
-  const seen = async function* () {
-    for await (const chunk of archive.read(name)) {
-      sha256.update(chunk);
-      bytes += chunk.byteLength;
-      yield chunk;
-    }
-  };
-  yield* linesOf(seen(), MAX_PIECE_BYTES);
-  if (bytes !== told.bytes || sha256.digest("hex") !== told.sha256)
-    throw malformed(`${name} is not what the archive's manifest says.`);
 }
 
 /** The memories of an archive that is not ours: by the lines of memories.jsonl.gz, else by the list in memories.json. */

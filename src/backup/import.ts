@@ -32,7 +32,7 @@ export async function importArchive(
   spool: Spool,
 ): Promise<ImportReport> {
   await using clean = await spool.file();
-  const archive = await openArchive(packed);
+  const archive = await openArchive(packed.fd);
   const gathered = await gather(archive, { home: `user:${caller.sub}`, target: access_entity }, clean);
   const granted = await grantedOf(caller, gathered.spaces);
   if (access_entity !== undefined && gathered.spaces.size > granted.size) throw spaceNotGranted();

@@ -1,4 +1,6 @@
 import { type Static, t } from "elysia";
+import { RelationType } from "../entities/schema.ts";
+import { EVENT_TYPES } from "../graph/event_schema.ts";
 import { CATEGORIES, fields, SpaceName, STATES } from "../memories/schema.ts";
 import { closed, nullable, oneOf } from "../schema.ts";
 
@@ -86,25 +88,8 @@ export type ImportReport = Static<typeof ImportReport>;
 
 const Name = t.String({ minLength: 1, maxLength: 256 });
 
-export const EVENT_TYPES = [
-  "residence",
-  "education",
-  "work",
-  "project",
-  "relationship",
-  "health",
-  "travel",
-  "milestone",
-  "release",
-  "incident",
-  "decision",
-] as const;
-
 /** Who or what is related how; the memory that says so is the one it is written with. */
-export const ArchivedRelation = t.Object(
-  { from: Name, to: Name, type: t.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }) },
-  { additionalProperties: true },
-);
+export const ArchivedRelation = t.Object({ from: Name, to: Name, type: RelationType }, { additionalProperties: true });
 export type ArchivedRelation = Static<typeof ArchivedRelation>;
 
 export const ArchivedEvent = t.Object(

@@ -2,7 +2,6 @@ import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { type Entry, fromFdPromise, type ZipFile } from "yauzl";
 import { malformed, Problem, tooLarge } from "../problem.ts";
-import type { SpoolFile } from "./spool.ts";
 
 /** Ours have four members, the earlier system's two. */
 const MAX_MEMBERS = 64;
@@ -25,10 +24,10 @@ export interface Archive {
 
 /**
  * Opens a zip file and looks at its list of members. Throws MALFORMED for names that lead elsewhere, members that are
- * encrypted, packed in another way or there twice; TOO_LARGE for too many.
+ * encrypted, packed in another way or there twice; TOO_LARGE for too many. `is_own` lifts the limits on what comes out.
  */
-export async function openArchive(file: SpoolFile): Promise<Archive> {
-  const zip = await fromFdPromise(file.fd, { lazyEntries: true, autoClose: false, strictFileNames: true }).catch(
+export async function openArchive(fd: number, { is_own = false } = {}): Promise<Archive> {
+  const zip = await fromFdPromise(fd, { lazyEntries: true, autoClose: false, strictFileNames: true }).catch(
     (error: unknown) => {
       throw unreadable(error);
     },
@@ -52,6 +51,7 @@ export async function openArchive(file: SpoolFile): Promise<Archive> {
     return (chunk: Uint8Array) => {
       bytes += chunk.byteLength;
       expanded += chunk.byteLength;
+      if (is_own) return;
       if (expanded > MAX_EXPANDED_BYTES)
         throw tooLarge(`What is read of an archive has at most ${MAX_EXPANDED_BYTES} bytes.`);
       if (bytes > FREE_BYTES + packed * MAX_RATIO)

@@ -38,6 +38,40 @@ export async function ourArchive(lines: readonly (object | string)[], more: Reco
   return archiveOf({ ...members, "manifest.json": JSON.stringify(manifest) });
 }
 
+/** An archive of ours with these lines as they are, made at once: its members are stored, not packed. */
+export function archiveOfLines(lines: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")]));
+  const sha256 = new Bun.CryptoHasher("sha256").update(content).digest("hex");
+  const members = [{ name: "memories.jsonl", bytes: content.length, sha256 }];
+  const manifest = { format: "coding-brain", version: 1, counts: { memories: lines.length }, members };
+  return storedZip({ "memories.jsonl": content, "manifest.json": Buffer.from(JSON.stringify(manifest)) });
+}
+
+function storedZip(members: Record<string, Buffer>): Buffer {
+  const [locals, entries]: Buffer[][] = [[], []];
+  let offset = 0;
+  for (const [name, content] of Object.entries(members)) {
+    const fields = Buffer.alloc(26);
+    fields.writeUInt16LE(20, 0);
+    fields.writeUInt32LE(Bun.hash.crc32(content), 10);
+    fields.writeUInt32LE(content.length, 14);
+    fields.writeUInt32LE(content.length, 18);
+    fields.writeUInt16LE(name.length, 22);
+    locals?.push(Buffer.from("PK\x03\x04"), fields, Buffer.from(name), content);
+    const place = Buffer.alloc(14);
+    place.writeUInt32LE(offset, 10);
+    entries?.push(Buffer.from("PK\x01\x02\x14\0"), fields, place, Buffer.from(name));
+    offset += 30 + name.length + content.length;
+  }
+  const directory = Buffer.concat(entries ?? []);
+  const end = Buffer.alloc(18);
+  end.writeUInt16LE(Object.keys(members).length, 4);
+  end.writeUInt16LE(Object.keys(members).length, 6);
+  end.writeUInt32LE(directory.length, 8);
+  end.writeUInt32LE(offset, 12);
+  return Buffer.concat([...(locals ?? []), directory, Buffer.from("PK\x05\x06"), end]);
+}
+
 /** Backups as a person. */
 export function backups(world: World, person: Person) {
   const headers = async () => ({ authorization: `Bearer ${await tokenFor(person)}` });

@@ -61,10 +61,10 @@ export interface Answer {
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
-/** The whole application on a database of its own, and what it logged. */
-export async function openWorld(settings: Partial<AppSettings> = {}) {
+/** The whole application on a database of its own, and what it logged. `sent` hears of every statement. */
+export async function openWorld(settings: Partial<AppSettings> = {}, sent?: (statement: string) => void) {
   const test_database = await freshDatabase();
-  const database = openDatabase(test_database.service_url, { max: 4 });
+  const database = openDatabase(test_database.service_url, { max: 4, ...(sent && { sent }) });
   const logged: string[] = [];
   const log = createLog("debug", (line) => void logged.push(line));
   const app = await createApp({ ...SETTINGS, newest_migration: newestMigration(), ...settings }, database, log);

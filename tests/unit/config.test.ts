@@ -25,6 +25,7 @@ test("an empty environment gives the embedded mode on loopback", () => {
     mcp_session_idle_seconds: 1800,
     mcp_heartbeat_seconds: 15,
     metrics_token: undefined,
+    brain_token: undefined,
     leak_check_tokens: undefined,
     log_level: "info",
   });
