@@ -1,7 +1,7 @@
 import type { Caller, Tx } from "../db.ts";
 import { type FieldError, invalidInput, notFound, Problem } from "../problem.ts";
 import { namesOf } from "./comentions.ts";
-import { duplicatesIn, SURE_ENOUGH } from "./duplicates.ts";
+import { likelyDuplicates, type NameOfSpace, SURE_ENOUGH } from "./duplicates.ts";
 import { applyIn, countsIn } from "./merge_rows.ts";
 import { entitiesNamed, nameOf } from "./names.ts";
 import {
@@ -12,7 +12,7 @@ import {
   type SemanticMergeRequest,
   USUAL_THRESHOLD,
 } from "./normalization_schema.ts";
-import { type Likeness, likeness } from "./similar.ts";
+import { type Likely, type Likeness, likeness } from "./similar.ts";
 
 /** A name to merge into another, and why where that was found and not told. */
 interface Variant {
@@ -63,15 +63,16 @@ export const mergeSemantically = (
   { threshold, ...request }: SemanticMergeRequest,
 ): Promise<MergeAnswer> => merge(caller, request, threshold ?? USUAL_THRESHOLD);
 
-function merge(caller: Caller, request: MergeRequest, threshold: number): Promise<MergeAnswer> {
+async function merge(caller: Caller, request: MergeRequest, threshold: number): Promise<MergeAnswer> {
   const { canonical, variants, auto = false, dry_run = true, access_entity } = request;
   const errors = faultsIn(request);
   if (errors.length > 0) throw invalidInput(errors);
 
+  const likely = auto ? await likelyDuplicates(caller, access_entity, threshold) : { groups: [], is_cut: false };
   const work = async (tx: Tx): Promise<MergeAnswer> => {
     const found =
       canonical === undefined || variants === undefined
-        ? await foundGroups(tx, access_entity, threshold)
+        ? { groups: groupsOf(likely.groups), total: likely.groups.length, is_cut: likely.is_cut }
         : { groups: [await toldGroup(tx, canonical, variants)], total: 1, is_cut: false };
     const changes = await changesIn(tx, found.groups, { access_entity, is_told: !auto, is_locked: !dry_run });
     const counts = await countsIn(tx, changes);
@@ -107,20 +108,12 @@ function faultsIn({ canonical, variants, auto = false }: MergeRequest): FieldErr
   });
 }
 
-async function foundGroups(tx: Tx, access_entity: string | undefined, threshold: number) {
-  const { groups, is_cut } = await duplicatesIn(tx, access_entity, threshold);
-  return {
-    groups: groups.slice(0, MAX_GROUPS).map(
-      ({ canonical, variants }): Group => ({
-        canonical,
-        variants: variants.map(({ key, name, why, confidence }) => ({ key, name, likeness: { why, confidence } })),
-        space_id: canonical.space_id,
-      }),
-    ),
-    total: groups.length,
-    is_cut,
-  };
-}
+const groupsOf = (likely: readonly Likely<NameOfSpace>[]): Group[] =>
+  likely.slice(0, MAX_GROUPS).map(({ canonical, variants }) => ({
+    canonical,
+    variants: variants.map(({ key, name, why, confidence }) => ({ key, name, likeness: { why, confidence } })),
+    space_id: canonical.space_id,
+  }));
 
 /** What a caller wants to be one. Throws NOT_FOUND where something is called by none of the names, INVALID_INPUT. */
 async function toldGroup(tx: Tx, canonical: string, variants: readonly string[]): Promise<Group> {
