@@ -53,11 +53,14 @@ async function mentionsIn(tx: Tx, max_entities: number) {
     with merged as materialized (
       select space_id, key, merged_into from brain.entities where merged_into is not null
     ),
+    -- By itself, or the order that is wanted would be that of an index which has the whole org's mentions.
+    told as materialized (
+      select space_id, memory_id, key from brain.memory_entities where is_active
+    ),
     together as (
       select array_agg(coalesce(merged_into, key)) as keys
-      from brain.memory_entities
+      from told
       left join merged using (space_id, key)
-      where is_active
       group by memory_id
       having count(*) > 1
       order by memory_id desc
