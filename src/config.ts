@@ -40,8 +40,12 @@ export interface Config {
   readonly mcp_session_idle_seconds: number;
   /** Between two comment lines on a silent legacy stream. */
   readonly mcp_heartbeat_seconds: number;
+  /** Lets others than this machine read /metrics. */
+  readonly metrics_token: string | undefined;
   /** Of two users who share nothing, for `brain leak-check --url` alone. */
   readonly leak_check_tokens: readonly [string, string] | undefined;
+  /** Whose memories `brain export` and `brain import` are about. */
+  readonly brain_token: string | undefined;
   readonly log_level: LogLevel;
 }
 
@@ -136,9 +140,16 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     rate_limit_burst: integer("RATE_LIMIT_BURST", 100, 1, 10_000_000),
     mcp_session_idle_seconds: integer("MCP_SESSION_IDLE_SECONDS", 1800, 3, 86_400),
     mcp_heartbeat_seconds: integer("MCP_HEARTBEAT_SECONDS", 15, 1, 60),
+    metrics_token: read("METRICS_TOKEN", metricsToken),
+    brain_token: text("BRAIN_TOKEN"),
     leak_check_tokens: read("LEAK_CHECK_TOKENS", twoTokens),
     log_level: log_level as LogLevel,
   });
+}
+
+function metricsToken(value: string): string {
+  if (!/^[\x21-\x7e]{16,}$/.test(value)) throw new Error("must have at least 16 visible ASCII characters");
+  return value;
 }
 
 function twoTokens(value: string): readonly [string, string] {

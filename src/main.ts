@@ -1,13 +1,16 @@
 import http from "node:http";
 import { createApp } from "./app.ts";
 import { startSealer } from "./audit/sealer.ts";
+import { openSpool } from "./backup/spool.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
 import { MAX_READ_HEADER_BYTES } from "./http/headers.ts";
 import type { Log } from "./log.ts";
 import { OFFER } from "./mcp/offer.ts";
 import { newestMigration } from "./ops/migrate.ts";
+import { startRecallWriter } from "./recalls/writer.ts";
 import { messageOf, Refusal } from "./refusal.ts";
+import { startPurger } from "./retention/purger.ts";
 
 /**
  * None: Bun's own limit answers without our headers and body. Ours are where a body is read; what nobody reads is not
@@ -45,9 +48,10 @@ export async function startService(
     if (faults.length > 0)
       throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
 
+    await openSpool(config.data_dir).sweep();
     const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer);
     const server = listen(config, app.fetch);
-    const sealer = startSealer(database, log);
+    const tickers = [startSealer, startRecallWriter, startPurger].map((start) => start(database, log));
     app.server = server; // so that a stream can lift Bun's time limit from itself
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;
     return {
@@ -59,7 +63,7 @@ export async function startService(
         await app.drainStreams(DRAIN_SECONDS);
         while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(10);
         await Promise.all([closed, server.stop(true)]);
-        await sealer.stop();
+        await Promise.all(tickers.map((ticker) => ticker.stop()));
         await database.close();
       },
     };

@@ -7,6 +7,8 @@ import { addConnect } from "./connect.ts";
 import { addDb } from "./db.ts";
 import { addDoctor } from "./doctor.ts";
 import { addEnv } from "./env.ts";
+import { addExport } from "./export.ts";
+import { addImport } from "./import.ts";
 import { addLeakCheck } from "./leak_check.ts";
 import { addMigrate } from "./migrate.ts";
 import { addServe } from "./serve.ts";
@@ -26,7 +28,20 @@ const program = new Command("brain")
       .join(", ")}.`,
   );
 
-const COMMANDS = [addUp, addServe, addConnect, addToken, addMigrate, addVerify, addLeakCheck, addDoctor, addEnv, addDb];
+const COMMANDS = [
+  addUp,
+  addServe,
+  addConnect,
+  addToken,
+  addMigrate,
+  addExport,
+  addImport,
+  addVerify,
+  addLeakCheck,
+  addDoctor,
+  addEnv,
+  addDb,
+];
 for (const add of COMMANDS) add(program);
 
 try {

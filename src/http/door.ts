@@ -1,4 +1,4 @@
-import { Elysia, type TSchema } from "elysia";
+import { Elysia } from "elysia";
 import { ROUTE_NEEDS, requireScopes } from "../auth/scopes.ts";
 import { type Identity, type TokenSettings, tokenVerifier } from "../auth/tokens.ts";
 import type { Database } from "../db.ts";
@@ -19,6 +19,7 @@ import {
   RateLimit,
   rateLimited,
 } from "./limits.ts";
+import type { RouteHooks } from "./openapi.ts";
 import type { OriginRules } from "./origins.ts";
 import { callerOf, signIn } from "./signed_in.ts";
 
@@ -90,6 +91,7 @@ export async function door(
     .onParse({ as: "global" }, async ({ request, route }) => {
       checkScope(request, route);
       if (route.startsWith("/mcp")) return null; // read in src/mcp/, which answers its failures as JSON-RPC
+      if (schemasOf(methodOf(request), route).detail?.["x-upload"]) return null; // read as it comes, by the route
       const body = await readJson(request);
       checkJson(body);
       // Before Elysia does: it makes a text of what does not fit, and fails at {"toString": 1} (1.4.30).
@@ -109,7 +111,7 @@ function limit(request: Request, allowance: Allowance) {
 }
 
 /** The schemas a route was registered with. */
-export type SchemasOf = (method: string, route: string) => { body?: TSchema; query?: TSchema };
+export type SchemasOf = (method: string, route: string) => Pick<RouteHooks, "body" | "query" | "detail">;
 
 /** Elysia checks a query only where there is a schema for it. */
 function refuseQuery(url: string) {

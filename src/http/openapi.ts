@@ -38,6 +38,10 @@ export interface RouteHooks {
     tags?: string[];
     /** What GET opens stays open; there is no HEAD. */
     "x-stream"?: boolean;
+    /** It takes a form with one `file`, which this says what it is; the route reads the body itself. */
+    "x-upload"?: string;
+    /** Media type of what it answers with, where that is no JSON. */
+    "x-answer"?: string;
   };
 }
 

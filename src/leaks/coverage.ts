@@ -77,7 +77,6 @@ const NAMES = [
   "relations.owner",
   "events.owner",
   "entity_merges.owner",
-  "settings.updated_by",
 ];
 const SHORT_CAST = 6;
 const isOfNames = (table: string, column: string, people: number) =>

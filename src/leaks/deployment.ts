@@ -7,7 +7,7 @@ import { codeIn } from "./plant.ts";
 import { type Aim, ROUTE_PROBES, TOOL_PROBES } from "./probes.ts";
 import { type Figures, type Notes, openNotes, type Report } from "./report.ts";
 import { callsOf, twinsDiffer } from "./walk.ts";
-import type { Answer, Ask } from "./world.ts";
+import { type Answer, type Ask, textOf } from "./world.ts";
 
 /** Somebody of a deployment: the token, and what the deployment says of it. */
 interface Holder {
@@ -65,7 +65,7 @@ function asker(base: string, notes: Notes) {
     }).catch((error: unknown) => {
       throw new Refusal("failed", `${base} does not answer.`, error);
     });
-    const text = await response.text();
+    const text = await textOf(response);
     notes.count(text.length);
     if (response.status === 429 && waits > 0) {
       await Bun.sleep(Number(response.headers.get("retry-after") ?? 1) * 1000);

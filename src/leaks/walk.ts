@@ -211,6 +211,7 @@ const named = (text: string, names: readonly Name[]): string =>
     text
       .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/gi, "<uuid>")
       .replace(/[\da-f]{32}/gi, "<hex>")
-      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)/g, "<time>")
+      .replace(/("bytes": )\d+/g, "$1<bytes>") // of an archive that repeats what was asked for
       .replace(/(\\?"took_ms\\?":)[\d.]+/g, "$1<ms>"),
   );

@@ -303,6 +303,8 @@ export function legacyDoor(
 
   return {
     routes,
+    /** How many streams this process holds. */
+    count: () => held.size,
     /** Takes no more calls, lets the running ones end for up to the seconds, then ends every stream and its session. */
     async drain(seconds: number) {
       is_stopping = true;

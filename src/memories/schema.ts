@@ -195,8 +195,9 @@ const SearchText = t.String({ minLength: 1, maxLength: 1024, description: 'Words
 
 const csv = (item: string, description: string) =>
   t.String({ pattern: `^(${item})(,(${item})){0,31}$`, maxLength: 2048, description });
-const UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
-const Moment = t.String({ minLength: 1, maxLength: 40, description: "RFC 3339, or whole seconds since 1970." });
+/** As a pattern. */
+export const UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+export const Moment = t.String({ minLength: 1, maxLength: 40, description: "RFC 3339, or whole seconds since 1970." });
 
 export const ListQuery = t.Object(
   {

@@ -16,7 +16,7 @@ export async function searchMemories(
 ): Promise<SearchAnswer> {
   const started = performance.now();
   const wanted = filterOf(filter);
-  return caller.read(async (tx) => {
+  const answer = await caller.read(async (tx) => {
     const { found, total } = await findIn(tx, query, wanted, { offset: 0, limit, count_to: MAX_COUNT });
     return {
       results: found.map((memory) => ({ ...memory, matched: ["lexical"] })),
@@ -25,6 +25,8 @@ export async function searchMemories(
       degraded: [],
     };
   });
+  caller.recalled("search", answer.results);
+  return answer;
 }
 
 export type Found = Memory & { score: number };

@@ -155,6 +155,7 @@ test("what the service may do, as a whole", async () => {
     order by line`;
   expect(granted.map(({ line }) => line)).toMatchInlineSnapshot(`
     [
+      "access_keys",
       "apps select",
       "apps update: is_active",
       "audit_denied",
@@ -176,6 +177,7 @@ test("what the service may do, as a whole", async () => {
       "events delete",
       "events insert: id space_id name type start_date end_date description memory_id app",
       "events select",
+      "held_grants",
       "idempotency_keys delete",
       "idempotency_keys insert: key fingerprint",
       "idempotency_keys select",
@@ -189,7 +191,7 @@ test("what the service may do, as a whole", async () => {
       "mcp_sessions insert: id client holder toolsets",
       "mcp_sessions select",
       "mcp_sessions update: touched_at log_level",
-      "memories insert: id space_id app_id app content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata supersedes",
+      "memories insert: id space_id app_id app content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata state supersedes",
       "memories select",
       "memories update: space_id content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata state supersedes",
       "memory_access_log select",
@@ -200,6 +202,7 @@ test("what the service may do, as a whole", async () => {
       "provision",
       "purge_expired",
       "read_audit",
+      "recalls_of",
       "relations delete",
       "relations insert: id space_id from_key to_key type memory_id app",
       "relations select",

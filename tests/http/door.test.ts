@@ -36,7 +36,7 @@ describe("the order at the door", () => {
     "%s without its scope is 403, whatever the body",
     async (route) => {
       const method = methodOf(route);
-      const others = { ...ada, scopes: ["stats:read", "memories:reader", "MEMORIES:READ", "memories:*"] };
+      const others = { ...ada, scopes: ["gdpr:read", "memories:reader", "MEMORIES:READ", "memories:*"] };
       const { status, body } = await world.raw(`${pathOf(route)}?nonsense=%ff`, {
         method,
         ...(method !== "GET" && { body: "{" }),

@@ -324,8 +324,12 @@ describe("the end", () => {
     const own = await serve();
     const headers = await bearer(cyd);
     const gone = new AbortController();
-    const open = async (of = headers) =>
-      (await fetch(`${own.url}/mcp/cursor/sse/me`, { headers: of, signal: gone.signal })).status;
+    const streams: Response[] = []; // one that nothing refers to is closed with the rubbish
+    const open = async (of = headers) => {
+      const stream = await fetch(`${own.url}/mcp/cursor/sse/me`, { headers: of, signal: gone.signal });
+      streams.push(stream);
+      return stream.status;
+    };
     const statuses = await Promise.all(Array.from({ length: 110 }, () => open()));
     expect(statuses.sort()).toEqual([...Array(100).fill(200), ...Array(10).fill(503)]);
     expect(await open()).toBe(503);

@@ -265,7 +265,11 @@ function stripIn(folder: string, files: readonly string[]) {
 
 /** Runs the tests in the copy; gives the names of those that fail, and how many passed. */
 async function runTests(folder: string) {
-  const run = Bun.spawn([process.execPath, "test", ...TESTS], { cwd: folder, stdout: "pipe", stderr: "pipe" });
+  const run = Bun.spawn([process.execPath, "test", "--timeout", "30000", ...TESTS], {
+    cwd: folder,
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const [out, err] = await Promise.all([new Response(run.stdout).text(), new Response(run.stderr).text()]);
   // Told once where it happens and, after a long run, once more at the end.
   const failed = [...new Set([...err.matchAll(/^\(fail\) (.*?)(?: \[[\d.]+m?s\])?$/gm)].map(([, name = ""]) => name))];
