@@ -8,8 +8,8 @@ import { activeMemories, activeMentions } from "./visible.ts";
 const MAX_PAIRS = 1_000_000;
 
 /** How much there is in the graph the caller sees. */
-export function graphStats(caller: Caller): Promise<GraphStats> {
-  return caller.read(async (tx) => {
+export async function graphStats(caller: Caller): Promise<GraphStats> {
+  const counts = await caller.read(async (tx) => {
     const [counts] = await tx<Omit<GraphStats, "co_mention_count" | "is_cut">[]>`
       with mentioned as materialized (select key from ${activeMentions(tx)} as mentions)
       select (select count(*)::int from ${activeMemories(tx)} as memories) as memory_count,
@@ -20,7 +20,8 @@ export function graphStats(caller: Caller): Promise<GraphStats> {
              (select count(*)::int from brain.relations where ${isShown(tx, tx`relations.memory_id`)}) as relation_count,
              (select count(*)::int from brain.events where ${isShown(tx, tx`events.memory_id`)}) as event_count`;
     if (!counts) throw new Error("a count gave no row");
-    const { pairs, is_cut } = await coMentions(tx, { max_pairs: MAX_PAIRS });
-    return { ...counts, co_mention_count: pairs.length, is_cut };
+    return counts;
   });
+  const { pairs, is_cut } = await coMentions(caller, { max_pairs: MAX_PAIRS });
+  return { ...counts, co_mention_count: pairs.length, is_cut };
 }
