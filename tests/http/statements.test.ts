@@ -10,6 +10,8 @@ const ROWS = await readRows();
 /** begin, app.enter, commit are three. */
 const MOST = 16;
 const MANY = 300;
+/** What reads all there is does so by so many rows, to keep its memory flat, with four statements for each. */
+const BATCHES: Record<string, number> = { "POST /api/v1/backup/export": 100 };
 
 let world: World;
 let ground: Ground;
@@ -66,8 +68,10 @@ async function storeMany() {
 
 test.each(ROUTES)("%s takes as many statements with many rows as with few", async (route) => {
   const count = await countFor(route);
-  expect(count).toBeLessThanOrEqual(few.get(route) ?? 0);
-  expect(count).toBeLessThanOrEqual(MOST);
+  const batch = BATCHES[route];
+  const more = batch ? 4 * Math.ceil(MANY / batch) : 0;
+  expect(count).toBeLessThanOrEqual((few.get(route) ?? 0) + more);
+  expect(count).toBeLessThanOrEqual(MOST + more);
 });
 
 describe("what takes many takes as many statements as for two", () => {

@@ -11,6 +11,20 @@ async function pair({ memory, world }: Ground): Promise<Thing> {
   return thing;
 }
 
+/** What is mentioned so often that it comes first, whatever other tests have left. */
+async function often({ memory, world }: Ground): Promise<Thing> {
+  const thing = await memory();
+  const { content, entity } = thing;
+  const memories = Array.from({ length: OFTEN }, (_, place) => ({
+    content: `${place} of ${content}`,
+    entities: [entity, other(entity)],
+    access_entity: SPACE,
+  }));
+  await world.api(PEOPLE.owner).post("/memories/batch", { memories });
+  return thing;
+}
+const OFTEN = 20;
+
 interface Said extends Thing {
   readonly relation_id: string;
   readonly merge_id: string;
@@ -54,9 +68,13 @@ const merge: Row = {
 };
 
 export const rows: Record<string, Row> = {
-  "GET /api/v1/entities": { ...list("?limit=200"), shows: entity },
-  "GET /api/v1/entities/analytics/centrality": { ...list("/analytics/centrality?limit=100"), shows: entity },
-  "GET /api/v1/entities/analytics/pagerank": { ...list("/analytics/pagerank?limit=100"), shows: entity },
+  "GET /api/v1/entities": { ...list("?limit=200"), make: often, shows: entity },
+  "GET /api/v1/entities/analytics/centrality": {
+    ...list("/analytics/centrality?limit=100"),
+    make: often,
+    shows: entity,
+  },
+  "GET /api/v1/entities/analytics/pagerank": { ...list("/analytics/pagerank?limit=100"), make: often, shows: entity },
   "GET /api/v1/entities/normalization/duplicates": list("/normalization/duplicates"),
   "GET /api/v1/entities/normalization/semantic-duplicates": {
     ...list("/normalization/semantic-duplicates?threshold=0.6&limit=200"),
