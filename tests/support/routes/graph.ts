@@ -78,7 +78,7 @@ export const rows: Record<string, Row> = {
     3,
   ),
   "GET /api/v1/graph/analytics/communities/memories": list(
-    () => "analytics/communities/memories?via=tag&limit=100",
+    () => "analytics/communities/memories?via=tag&limit=1",
     ({ content }) => content,
   ),
   "GET /api/v1/graph/analytics/similarity/entities": list(
@@ -87,7 +87,7 @@ export const rows: Record<string, Row> = {
     2,
   ),
   "GET /api/v1/graph/analytics/connectivity": list(
-    () => "analytics/connectivity?limit=100",
+    () => "analytics/connectivity?limit=1",
     () => SPACE, // others have memories there, about nothing
   ),
 };
