@@ -4,8 +4,12 @@
 --!include context.sql
 --!include tenants.sql
 --!include memories.sql
+--!include entities.sql
+--!include settings.sql
+--!include recalls.sql
 --!include audit.sql
 --!include idempotency.sql
 --!include mcp_sessions.sql
 --!include search.sql
+--!include purge.sql
 --!include schema_state.sql

@@ -89,6 +89,76 @@ create or replace trigger _700_audit_update after update on brain.memories
 create or replace trigger _700_audit_delete after delete on brain.memories
   referencing old table as touched for each statement execute function app.tg_memories__audit();
 
+-- Writes of what else belongs to a space, by statement: of relations, events and merges of entities. The trigger's
+-- argument is the action. What follows from a memory is told by the memory's own event.
+-- Definer: the service may add nothing to the audit by itself.
+create or replace function app.tg__audit() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into brain.audit_events (org_id, action, targets, access_entities)
+  select org_id, tg_argv[0], array_agg(distinct id::text), array_agg(distinct access_entity)
+  from (select touched.org_id, touched.id, access_entity,
+               (dense_rank() over (partition by touched.org_id order by touched.id) - 1) / 1000 as part
+        from touched
+        join brain.spaces on spaces.org_id = touched.org_id and spaces.id = space_id
+        where not coalesce((to_jsonb(touched) ->> 'is_derived')::boolean, false)) as events
+  group by org_id, part;
+  return null;
+end
+$$;
+revoke all on function app.tg__audit() from public, brain_app;
+
+create or replace trigger _700_audit_insert after insert on brain.relations
+  referencing new table as touched for each statement execute function app.tg__audit('relation.created');
+create or replace trigger _700_audit_delete after delete on brain.relations
+  referencing old table as touched for each statement execute function app.tg__audit('relation.deleted');
+create or replace trigger _700_audit_insert after insert on brain.events
+  referencing new table as touched for each statement execute function app.tg__audit('event.created');
+create or replace trigger _700_audit_delete after delete on brain.events
+  referencing old table as touched for each statement execute function app.tg__audit('event.deleted');
+create or replace trigger _700_audit_insert after insert on brain.entity_merges
+  referencing new table as touched for each statement execute function app.tg__audit('entities.merged');
+create or replace trigger _700_audit_update after update on brain.entity_merges
+  referencing new table as touched for each statement execute function app.tg__audit('entities.unmerged');
+
+-- An app of one's own that is paused or let go on, and settings of the org.
+create or replace function app.tg_apps__audit() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into brain.audit_events (org_id, action, targets)
+  values (new.org_id, case when new.is_active then 'app.resumed' else 'app.paused' end, array[new.id::text]);
+  return null;
+end
+$$;
+revoke all on function app.tg_apps__audit() from public, brain_app;
+create or replace trigger _700_audit after update of is_active on brain.apps
+  for each row when (new.is_active <> old.is_active) execute function app.tg_apps__audit();
+
+create or replace function app.tg_settings__audit() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into brain.audit_events (org_id, action, changed)
+  select new.org_id, 'settings.changed', coalesce(array_agg(key order by key), '{}')
+  from (
+    select key from jsonb_each(new.settings) full join jsonb_each(case tg_op when 'UPDATE' then old.settings else '{}' end) as was using (key)
+    where jsonb_each.value is distinct from was.value
+    union
+    select key from jsonb_each(new.secrets) full join jsonb_each(case tg_op when 'UPDATE' then old.secrets else '{}' end) as was using (key)
+    where jsonb_each.value is distinct from was.value
+  ) as changed;
+  return null;
+end
+$$;
+revoke all on function app.tg_settings__audit() from public, brain_app;
+create or replace trigger _700_audit after insert or update on brain.settings
+  for each row execute function app.tg_settings__audit();
+
 -- An attempt that was refused, in a transaction of its own. It sets no context, so that it opens nothing: not even a
 -- revoked token is told apart here.
 create or replace function app.audit_denied(

@@ -153,11 +153,13 @@ create policy nobody on brain.revoked_tokens to brain_app
 
 alter table brain.apps enable row level security;
 drop policy if exists own_apps on brain.apps;
-create policy own_apps on brain.apps for select to brain_app
-  using (org_id = (select app.current_org_id()) and owner_id = (select app.current_user_id()));
+create policy own_apps on brain.apps to brain_app
+  using (org_id = (select app.current_org_id()) and owner_id = (select app.current_user_id()))
+  with check (org_id = (select app.current_org_id()) and owner_id = (select app.current_user_id()));
 
 revoke all on brain.orgs, brain.users, brain.spaces, brain.revoked_tokens, brain.apps from public, brain_app;
 grant select on brain.orgs, brain.users, brain.spaces, brain.apps to brain_app;
+grant update (is_active) on brain.apps to brain_app;
 
 revoke all on function app.org_key(text), app.held_grants(text, text[]), app.limit_time(),
   app.enter(text, text, text, text[], text, text), app.provision(text, text, text[], text[], text),

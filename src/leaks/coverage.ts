@@ -7,6 +7,11 @@ const EXCEPTIONS: Record<string, string> = {
   "memories.artifact_type": "one of a few words, by its check",
   "memories.source": "one of a few words, by its check",
   "memories.state": "one of a few words, by its check",
+  "memory_entities.origin": "one of a few words, by its check",
+  "memory_access_log.kind": "one of a few words, by its check",
+  "events.type": "one of a few words, by its check",
+  "events.start_date": "a date",
+  "events.end_date": "a date",
   "memory_revisions.state": "a copy of the memory's",
   "audit_events.action": "one of our words, or a route or tool",
   "audit_events.outcome": "one of a few words, by its check",
@@ -68,6 +73,11 @@ const NAMES = [
   "memories.owner",
   "memories.updated_by",
   "memory_revisions.updated_by",
+  "memory_access_log.sub",
+  "relations.owner",
+  "events.owner",
+  "entity_merges.owner",
+  "settings.updated_by",
 ];
 const SHORT_CAST = 6;
 const isOfNames = (table: string, column: string, people: number) =>

@@ -143,7 +143,9 @@ async function plantBait(world: World, person: Person) {
  * What no route stores. A table that no statement here and no route fills is told of by the check of the coverage: a
  * new one gets its statement here.
  */
-async function plantByOwner({ haystack, owner }: World, { org, sub }: Person) {
+async function plantByOwner(world: World, person: Person) {
+  const { haystack, owner } = world;
+  const { org, sub } = person;
   const own: Viewer = { org, sub };
   const jti = haystack.canary("brain.revoked_tokens.jti");
   const session_id = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
@@ -168,8 +170,50 @@ async function plantByOwner({ haystack, owner }: World, { org, sub }: Person) {
     values (app.org_key(${org}), ${told("sub")}, ${told("app")}, ${[told("access_entities")]}, 'planted', 'denied',
             ${told("code")}, ${[told("targets")]}, ${[told("changed")]}, ${told("request_id")})`;
   await owner`select app.seal_audit(1000000)`;
+  for (const space of person.spaces) await plantGraph(world, person, space);
+  await owner`
+    insert into brain.settings (org_id, settings, secrets, updated_by)
+    values (app.org_key(${org}), ${owner.json({ planted: haystack.canary("brain.settings.settings", { org }) })},
+            ${owner.json({ [haystack.canary("brain.settings.secret_names", { org })]: haystack.canary("brain.settings.secrets") })},
+            ${sub})
+    on conflict do nothing`;
   haystack.id(session_id, "brain.mcp_sessions.id", own);
   return { session_id, jti };
+}
+
+/** What is said of entities in a space, and who recalled what there. */
+async function plantGraph({ haystack, owner }: World, { org, sub }: Person, space: string) {
+  const viewer: Viewer = { org, space };
+  const word = (column: string) => haystack.canary(`brain.${column}`, viewer);
+  const [known, other] = [word("entities.display_name"), word("entities.display_name")];
+  const at = owner`
+    (select org_id, spaces.id as space_id, users.id as owner_id
+     from brain.spaces join brain.users using (org_id)
+     where org_id = app.org_key(${org}) and access_entity = ${space} and sub = ${sub}) as place`;
+  await owner`
+    insert into brain.entities (org_id, space_id, key, display_name)
+    select org_id, space_id, name, name from unnest(${[known, other]}::text[]) as name, ${at}`;
+  await owner`
+    insert into brain.relations (org_id, id, space_id, from_key, to_key, type, owner_id, owner, app)
+    select org_id, gen_random_uuid(), space_id, ${known}, ${other}, ${word("relations.type")}, owner_id, ${sub},
+           ${word("relations.app")}
+    from ${at}`;
+  await owner`
+    insert into brain.entity_merges (org_id, id, space_id, key, variants, owner_id, owner)
+    select org_id, gen_random_uuid(), space_id, ${known}, ${owner.json([{ key: other, was: null }])}, owner_id, ${sub} from ${at}`;
+  await owner`update brain.entities set merged_into = ${known} where key = ${other}`;
+  await owner`
+    with event as (
+      insert into brain.events (org_id, id, space_id, name, type, start_date, description, owner_id, owner, app)
+      select org_id, gen_random_uuid(), space_id, ${word("events.name")}, 'release', '2025', ${word("events.description")},
+             owner_id, ${sub}, ${word("events.app")}
+      from ${at}
+      returning org_id, space_id, id
+    )
+    insert into brain.event_entities (org_id, space_id, event_id, key) select org_id, space_id, id, ${known} from event`;
+  await owner`
+    insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
+    select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get', '{}' from ${at}`;
 }
 
 /** Asks as a person and expects it to be done. Throws an Error where it is not. */

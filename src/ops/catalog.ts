@@ -47,7 +47,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     where rule is not null and rule <> case
       when exists (select from pg_attribute where attrelid = tables.oid and attname = 'space_id') then ${WITHIN_SPACES}
       when tables.name = 'spaces' then replace(${WITHIN_SPACES}, 'space_id', 'id')
-      when tables.name = 'orgs' then ${OWN_ORG}
+      when tables.name in ('orgs', 'settings') then ${OWN_ORG}
       when tables.name = 'users' then format(${OWN}::text, 'id')
       when tables.name in ('idempotency_keys', 'mcp_sessions', 'mcp_messages') then format(${OWN}::text, 'user_id')
       when tables.name in ('revoked_tokens', 'audit_events', 'audit_chains') then ${NOBODY}
@@ -92,7 +92,8 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
       'app.search_lexical(text,text[],text[],text[],text[],text[],boolean,integer)', 'app.tg_memories__keep_revision()',
       'app.revoke_token(text,timestamp with time zone)', 'app.tg_memories__audit()',
       'app.audit_denied(text,text,text,text,text,text)', 'app.seal_audit(integer)',
-      'app.read_audit(text,text[],text,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,integer)'
+      'app.log_recalls(jsonb)', 'app.purge_expired(integer)', 'app.derive(uuid,uuid[])', 'app.tg_memories__derive()',
+      'app.tg__audit()', 'app.tg_apps__audit()', 'app.tg_settings__audit()', 'app.read_audit(text,text[],text,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,integer)'
     )
     union all
     select relname || ': granted, and outside the schemas brain and app'
@@ -124,13 +125,13 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     join pg_class on pg_class.oid = tables.oid
     cross join lateral aclexplode(coalesce(relacl, acldefault('r', relowner))) as granted
     where granted.grantee = 'brain_app'::regrole and granted.privilege_type <> 'SELECT'
-      -- What lives for a while only is really deleted, by its own user.
-      and (granted.privilege_type <> 'DELETE' or tables.name not in ('idempotency_keys', 'mcp_sessions', 'mcp_messages'))
+      -- What lives for a while only is really deleted, by its own user; what was said of entities by whoever may write there.
+      and (granted.privilege_type <> 'DELETE' or tables.name not in ('idempotency_keys', 'mcp_sessions', 'mcp_messages', 'relations', 'events'))
     union all
     select tables.name || ': brain_app may ' || granted.privilege_type || ' ' || attname from tables
     join pg_attribute on attrelid = tables.oid and attacl is not null
     cross join lateral aclexplode(attacl) as granted
-    where granted.grantee = 'brain_app'::regrole
+    where granted.grantee = 'brain_app'::regrole and granted.privilege_type <> 'SELECT'
       and attname in ('org_id', 'owner_id', 'owner', 'created_at', 'updated_at', 'revision', 'archived_at', 'deleted_at')
     order by fault`;
   return faults.map(({ fault }) => fault);

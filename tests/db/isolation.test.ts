@@ -18,6 +18,8 @@ beforeAll(async () => {
     for (const space of spaces) {
       const { body } = await world.api(person).post("/memories", {
         content: `${person.org} ${person.sub} ${space === "user" ? "private" : "shared"}`,
+        entities: ["thing"],
+        tags: { date: "2025-03-31" },
         ...(space === "project" && { access_entity: "project:acme/web" }),
       });
       await world.api(person).put(`/memories/${body.id}`, { category: "decision" });
@@ -31,6 +33,21 @@ beforeAll(async () => {
   await world.owner`
     insert into brain.mcp_messages (org_id, user_id, session_id, body) select org_id, id, md5(id::text), 'answer' from brain.users`;
   await world.owner`insert into brain.revoked_tokens (org_id, jti, expires_at) select org_id, 'jti', now() from brain.orgs`;
+  // Things said of entities, one in each space that has any: the owner writes as the first user of the org.
+  const someone = world.owner`(select id, sub from brain.users where users.org_id = entities.org_id limit 1)`;
+  await world.owner`
+    insert into brain.relations (org_id, id, space_id, from_key, to_key, type, owner_id, owner, app)
+    select org_id, gen_random_uuid(), space_id, key, key, 'uses', someone.id, sub, 'rest' from brain.entities, lateral ${someone} as someone`;
+  await world.owner`
+    insert into brain.entity_merges (org_id, id, space_id, key, variants, owner_id, owner)
+    select org_id, gen_random_uuid(), space_id, key, '[]', someone.id, sub from brain.entities, lateral ${someone} as someone`;
+  await world.owner`
+    insert into brain.event_entities (org_id, space_id, event_id, key) select org_id, space_id, id, 'thing' from brain.events`;
+  await world.owner`
+    insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
+    select org_id, space_id, now(), owner_id, owner, app, 'get', array[id] from brain.memories`;
+  await world.owner`
+    insert into brain.settings (org_id, secrets, updated_by) select org_id, '{"a": "secret"}', 'ada' from brain.orgs`;
   await world.database.sealAudit(1000);
   service = postgres(world.urls.service_url, { max: 1, onnotice: () => {} });
   const found = await world.owner<{ name: string }[]>`
@@ -63,8 +80,8 @@ const seenIn = (table: string, person: Person | null): Promise<{ org_id: string 
     (error: { code: string }) => error.code,
   );
 
-/** What lives for a while only, and is deleted by its own user. Memories are not: they change their state. */
-const DELETABLE = new Set(["idempotency_keys", "mcp_sessions", "mcp_messages"]);
+/** What lives for a while only, and what is said of entities. Memories are not: they change their state. */
+const DELETABLE = new Set(["idempotency_keys", "mcp_sessions", "mcp_messages", "relations", "events"]);
 
 const isNothing = (seen: unknown[] | string) => seen === REFUSED || seen.length === 0;
 
@@ -76,6 +93,14 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   audit_chains: { ada: REFUSED, ben: REFUSED, cyd: REFUSED, eve: REFUSED, otherAda: REFUSED },
   audit_events: { ada: REFUSED, ben: REFUSED, cyd: REFUSED, eve: REFUSED, otherAda: REFUSED },
   apps: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
+  entities: { ada: 2, ben: 2, cyd: 1, eve: 2, otherAda: 2 },
+  entity_merges: { ada: 2, ben: 2, cyd: 1, eve: 2, otherAda: 2 },
+  event_entities: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  events: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  memory_access_log: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  memory_entities: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  relations: { ada: 2, ben: 2, cyd: 1, eve: 2, otherAda: 2 },
+  settings: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   memories: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   memory_revisions: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   idempotency_keys: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
@@ -130,11 +155,12 @@ describe("write", () => {
         for (const { name } of columns) {
           // Blind: neither where nor returning, and a value that is read elsewhere. Anything of the row itself in the
           // statement would bring the select policy in and hide an update policy that is too wide.
-          const { count } = await as(
-            person,
-            (tx) =>
-              tx`update ${tx(`brain.${table}`)} set ${tx(name)} = ${name === "content" ? tx`gen_random_uuid()::text` : tx`(select ${tx(name)} from ${tx(`brain.${table}`)} limit 1)`}`,
-          );
+          const value = (tx: postgres.Sql) => {
+            if (name === "content") return tx`gen_random_uuid()::text`;
+            if (name === "secrets") return tx`'{}'`; // nobody can read them
+            return tx`(select ${tx(name)} from ${tx(`brain.${table}`)} limit 1)`;
+          };
+          const { count } = await as(person, (tx) => tx`update ${tx(`brain.${table}`)} set ${tx(name)} = ${value(tx)}`);
           expect({ table, name, count }).toEqual({ table, name, count: seen.length });
         }
         if (columns.length === 0)
