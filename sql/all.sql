@@ -10,6 +10,6 @@
 --!include audit.sql
 --!include idempotency.sql
 --!include mcp_sessions.sql
---!include search.sql
+--!include terms.sql
 --!include purge.sql
 --!include schema_state.sql

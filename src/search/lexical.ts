@@ -1,37 +1,128 @@
 import type { Tx } from "../db.ts";
-import type { Filter } from "../memories/filter.ts";
+import { type Filter, matching } from "../memories/filter.ts";
+import { LENGTH_PIVOT, SATURATION } from "./bm25.ts";
+import type { ParsedQuery } from "./query.ts";
+import { ofSpaces, type Term, type Terms } from "./terms.ts";
 
-/** What a query asks for: words rank, phrases and exclusions bind. */
-export interface ParsedQuery {
-  words: string;
-  phrases: string[];
-  excluded: string[];
+/** A memory that has words of the query, and what they earn it: 0 to 1. */
+export interface Hit {
+  id: string;
+  score: number;
+  has_thread: boolean;
 }
 
-/** Splits a query into "phrases", -excluded words and -"excluded phrases", and the words that rank. */
-export function parseQuery(query: string): ParsedQuery {
-  const parsed: ParsedQuery = { words: "", phrases: [], excluded: [] };
-  const words: string[] = [];
-  for (const [, minus, phrase, word = ""] of query.matchAll(/(-?)"([^"]*)"|(\S+)/g)) {
-    if (phrase !== undefined && minus === "-") parsed.excluded.push(phrase);
-    else if (phrase !== undefined) parsed.phrases.push(phrase);
-    else if (/^-[^\s-]/.test(word)) parsed.excluded.push(word.slice(1));
-    else words.push(word);
-  }
-  parsed.words = [...words, ...parsed.phrases].join(" ");
-  return parsed;
-}
+/** Postings of the rarer terms are read up to about here to say which memories are candidates at all. */
+const MOST_POSTINGS = 30_000;
+/** Hits are first looked for among so many of the best; among all of them only where filters leave too few. */
+const FIRST_TRY = 2000;
 
-/** The ids and scores of what the caller sees that matches, best first, as a query to join the rows to; all of them where the limit is null. */
-export function lexicalHits(
+/**
+ * The best memories by the words themselves, at most `keep` of them, and how many fit, counted to `count_to`. Those that
+ * have none but the most frequent words of the query are left out where reading them all would take its time.
+ */
+export async function lexicalHits(
   tx: Tx,
-  query: string,
-  { states, categories, access_entities, include_superseded }: Filter,
-  limit: number | null,
-) {
-  const { words, phrases, excluded } = parseQuery(query);
-  return tx`
-    select id, score
-    from app.search_lexical(${words}, ${phrases}, ${excluded}, ${states}, ${categories}, ${access_entities},
-                            ${include_superseded ?? false}, ${limit})`;
+  { phrases, excluded }: ParsedQuery,
+  { terms, collection }: Terms,
+  { filter, space_ids, keep, count_to }: Reach,
+): Promise<{ hits: Hit[]; total: number }> {
+  if (terms.length === 0) return { hits: [], total: 0 };
+  const { rarer, commoner } = divided(terms, MOST_POSTINGS);
+  const tries = [Math.max(FIRST_TRY, 2 * count_to), null];
+  for (const among of tries) {
+    const earned = tx`
+      weight * frequency / (frequency
+        + ${SATURATION}::float8 * (${LENGTH_PIVOT}::float8 + length) / (${LENGTH_PIVOT} + ${collection.average_length}::float8))`;
+    const rows = await tx<(Hit & { total: number; candidates: number })[]>`
+      with rarer as (${table(tx, rarer)}),
+      commoner as (${table(tx, commoner)}),
+      scored as (
+        select memory_id, sum(${earned}) as score
+        from rarer
+        join brain.memory_terms using (term)
+        where ${ofSpaces(tx, space_ids)}
+        group by memory_id
+      ),
+      best as materialized (
+        select memory_id, score from scored order by score desc, memory_id desc limit ${among}
+      ),
+      whole as (
+        select memory_id,
+               score + ${
+                 commoner.length === 0
+                   ? tx`0`
+                   : tx`coalesce((
+                       select sum(${earned}) from commoner join brain.memory_terms as terms using (term)
+                       where terms.memory_id = best.memory_id and ${ofSpaces(tx, space_ids)}), 0)`
+               } as score
+        from best
+      ),
+      hits as materialized (
+        select memory_id as id, score, has_thread
+        from (select memory_id, score from whole order by score desc, memory_id desc) as ordered
+        cross join lateral (
+          select thread is not null as has_thread
+          from brain.memories
+          where memories.id = memory_id and ${ofSpaces(tx, space_ids)} and ${fitting(tx, filter, phrases, excluded)}
+          limit 1
+        ) as fits
+        limit ${count_to}
+      )
+      select id, score, has_thread, (select count(*)::int from hits) as total,
+             (select count(*)::int from best) as candidates
+      from hits
+      order by score desc, id desc
+      limit ${keep}`;
+    const { total = 0, candidates = 0 } = rows[0] ?? {};
+    const is_cut = among !== null && (rows.length === 0 || candidates === among);
+    if (total < count_to && is_cut && among !== null) continue;
+    return { hits: rows.map(({ id, score, has_thread }) => ({ id, score, has_thread })), total };
+  }
+  return { hits: [], total: 0 };
 }
+
+/** What a search is allowed to find, and how much of it. */
+export interface Reach {
+  filter: Filter;
+  /** The spaces to look in; null for all the caller sees. */
+  space_ids: readonly number[] | null;
+  keep: number;
+  count_to: number;
+}
+
+/** The terms, rarest first, that are read in full, and those that are only looked up for what these have found. */
+function divided(terms: readonly Term[], most: number): { rarer: Term[]; commoner: Term[] } {
+  let postings = 0;
+  const cut = terms.findIndex(({ memories }) => {
+    postings += memories;
+    return postings > most;
+  });
+  const at = cut === -1 ? terms.length : Math.max(cut, 1);
+  return { rarer: terms.slice(0, at), commoner: terms.slice(at) };
+}
+
+const table = (tx: Tx, terms: readonly Term[]) => tx`
+  select * from unnest(${terms.map(({ term }) => term)}::text[], ${terms.map(({ weight }) => weight)}::float8[]) as given (term, weight)`;
+
+/** What a memory must be to be found at all. */
+export const fitting = (tx: Tx, filter: Filter, phrases: readonly string[], excluded: readonly string[]) => tx`
+  ${matching(tx, filter)}
+  and (${filter.include_superseded}::boolean or not exists (
+    select from brain.memories as newer
+    where newer.supersedes is not null and newer.supersedes = memories.id and newer.state = 'active'))
+  ${
+    phrases.length === 0
+      ? tx``
+      : tx`and not exists (
+    select from unnest(${phrases as string[]}::text[]) as phrase
+    cross join lateral phraseto_tsquery('english', phrase) as wanted
+    where numnode(wanted) > 0 and not terms @@ wanted)`
+  }
+  ${
+    excluded.length === 0
+      ? tx``
+      : tx`and not exists (
+    select from unnest(${excluded as string[]}::text[]) as phrase
+    cross join lateral phraseto_tsquery('english', phrase) as unwanted
+    where numnode(unwanted) > 0 and terms @@ unwanted)`
+  }`;

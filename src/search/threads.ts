@@ -1,0 +1,131 @@
+import type { Tx } from "../db.ts";
+import { normalized, type Occurrence, saturated } from "./bm25.ts";
+import { ofSpaces, type Term, type Terms } from "./terms.ts";
+
+/**
+ * How much of a word that is said in the memories before and after counts as if it were said in this one, the next ones
+ * first. An answer follows what was asked: before counts for more. On LoCoMo (recall at 10, conversations 0 to 4) this
+ * took BM25 from 62.9 to 74; counted by word and then saturated, 1.5 more than neighbours' scores added up.
+ */
+const BEFORE = [0.5, 0.3, 0.18, 0.11] as const;
+const AFTER = [0.4, 0.24, 0.14, 0.09] as const;
+/** Neighbours are looked at around so many of the best hits. */
+const STRONG_HITS = 50;
+
+/** What each memory around the best hits earns by its own words and its neighbours', by its id. */
+export async function scoresInThreads(
+  tx: Tx,
+  { terms, collection }: Terms,
+  hits: readonly { id: string; has_thread: boolean }[],
+  states: readonly string[],
+  space_ids: readonly number[] | null,
+): Promise<Map<string, number>> {
+  const strong = hits.slice(0, STRONG_HITS).filter(({ has_thread }) => has_thread);
+  if (strong.length === 0) return new Map();
+  const neighbours = linked(
+    await windows(
+      tx,
+      strong.map(({ id }) => id),
+      states,
+    ),
+  );
+  const occurrences = await occurrencesIn(tx, terms, [...neighbours.keys()], space_ids);
+  const scores = new Map<string, number>();
+  for (const id of neighbours.keys()) {
+    const around = [
+      [id, 1] as const,
+      ...along(id, "before", BEFORE, neighbours),
+      ...along(id, "after", AFTER, neighbours),
+    ];
+    const score = terms.reduce((sum, { term, weight }) => {
+      const said = around.reduce((total, [near, share]) => {
+        const occurrence = occurrences.get(near)?.get(term);
+        return occurrence ? total + share * normalized(occurrence, collection) : total;
+      }, 0);
+      return sum + weight * saturated(said);
+    }, 0);
+    scores.set(id, score);
+  }
+  return scores;
+}
+
+interface Neighbours {
+  before?: string;
+  after?: string;
+}
+
+/** The ids around each hit in its thread, the hit among them, in the thread's order. */
+async function windows(tx: Tx, ids: string[], states: readonly string[]): Promise<string[][]> {
+  const rows = await tx<{ ids: string[] }[]>`
+    select array(select id from (
+             select near.id, near.created_at from brain.memories as near
+             where near.space_id = hit.space_id and near.thread = hit.thread and state = any (${states as string[]})
+               and (near.created_at, near.id) < (hit.created_at, hit.id)
+             order by near.created_at desc, near.id desc limit ${BEFORE.length}) as earlier
+           order by created_at, id)
+           || hit.id ||
+           array(select id from (
+             select near.id, near.created_at from brain.memories as near
+             where near.space_id = hit.space_id and near.thread = hit.thread and state = any (${states as string[]})
+               and (near.created_at, near.id) > (hit.created_at, hit.id)
+             order by near.created_at, near.id limit ${AFTER.length}) as later
+           order by created_at, id) as ids
+    from brain.memories as hit
+    where hit.id = any (${ids}::uuid[])`;
+  return rows.map((row) => row.ids);
+}
+
+function linked(windows: readonly (readonly string[])[]): Map<string, Neighbours> {
+  const neighbours = new Map<string, Neighbours>();
+  const at = (id: string) => {
+    const known = neighbours.get(id) ?? {};
+    neighbours.set(id, known);
+    return known;
+  };
+  for (const ids of windows)
+    for (const [place, id] of ids.entries()) {
+      const after = ids[place + 1];
+      at(id);
+      if (after === undefined) continue;
+      at(id).after = after;
+      at(after).before = id;
+    }
+  return neighbours;
+}
+
+/** Whom one meets walking along a thread, each with its share. */
+function along(
+  id: string,
+  way: keyof Neighbours,
+  shares: readonly number[],
+  neighbours: ReadonlyMap<string, Neighbours>,
+): [string, number][] {
+  const met: [string, number][] = [];
+  let here: string | undefined = id;
+  for (const share of shares) {
+    here = neighbours.get(here)?.[way];
+    if (here === undefined) break;
+    met.push([here, share]);
+  }
+  return met;
+}
+
+/** How often each term is in each memory that has it. */
+async function occurrencesIn(
+  tx: Tx,
+  terms: readonly Term[],
+  ids: string[],
+  space_ids: readonly number[] | null,
+): Promise<Map<string, Map<string, Occurrence>>> {
+  const rows = await tx<({ memory_id: string; term: string } & Occurrence)[]>`
+    select memory_id, term, frequency, length
+    from brain.memory_terms
+    where term = any (${terms.map(({ term }) => term)}::text[]) and memory_id = any (${ids}::uuid[])
+      and ${ofSpaces(tx, space_ids)}`;
+  const found = new Map<string, Map<string, Occurrence>>();
+  for (const { memory_id, term, ...occurrence } of rows) {
+    const known = found.get(memory_id) ?? new Map<string, Occurrence>();
+    found.set(memory_id, known.set(term, occurrence));
+  }
+  return found;
+}
