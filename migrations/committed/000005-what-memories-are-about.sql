@@ -1,5 +1,5 @@
 --! Previous: sha1:d37337b7a4d1f01e1e7f079a4970bd83f8310da0
---! Hash: sha1:ef09646ac163fcbe080b796ea074de8dd9acde9e
+--! Hash: sha1:af1e92c27d0e7bbb1584c07e29fae00c9e695f55
 --! Message: what memories are about
 
 -- What memories are about, told in tables of its own: entities, mentions, relations, events, merges. And the log of
@@ -11,6 +11,8 @@ create table brain.entities (
   key text not null check (key <> '' and octet_length(key) <= 1024),
   display_name text not null check (char_length(display_name) between 1 and 256),
   merged_into text,
+  -- Whether the name has words at all: one of stop words alone would be found in every text.
+  has_words boolean not null generated always as (numnode(plainto_tsquery('english', display_name)) > 0) stored,
   created_at timestamptz not null default now(),
   primary key (org_id, space_id, key),
   foreign key (org_id, space_id) references brain.spaces (org_id, id),
@@ -29,8 +31,9 @@ create table brain.memory_entities (
   origin text not null check (origin in ('given', 'artifact', 'code', 'text')),
   is_active boolean not null,
   primary key (org_id, memory_id, key),
-  foreign key (org_id, memory_id) references brain.memories (org_id, id) on delete cascade,
-  foreign key (org_id, space_id, key) references brain.entities (org_id, space_id, key)
+  -- None to entities: each write would lock the rows of the names everybody mentions, and four writers at once got a
+  -- quarter less done.
+  foreign key (org_id, memory_id) references brain.memories (org_id, id) on delete cascade
 );
 comment on table brain.memory_entities is 'What each memory mentions, as it is named there. Written by a trigger alone.';
 comment on column brain.memory_entities.is_active is 'Whether the memory is: the graph is of active ones.';
@@ -370,67 +373,78 @@ create policy within_spaces on brain.entity_merges to brain_app
 revoke all on brain.entity_merges from public, brain_app;
 grant select, insert (id, space_id, key, variants), update (undone_at) on brain.entity_merges to brain_app;
 
--- A mention by the entity it counts for: a merged one counts for what it was merged into.
+-- A mention by the entity it counts for: a merged one counts for what it was merged into. A left join: an entity that
+-- was purged while it was mentioned anew is still mentioned.
 create or replace view brain.mentions with (security_invoker = true) as
   select memory_entities.org_id, memory_entities.space_id, memory_entities.memory_id,
-         coalesce(entities.merged_into, entities.key) as key, memory_entities.origin, memory_entities.is_active
+         coalesce(entities.merged_into, memory_entities.key) as key, memory_entities.origin, memory_entities.is_active
   from brain.memory_entities
-  join brain.entities using (org_id, space_id, key);
+  left join brain.entities using (org_id, space_id, key);
 comment on view brain.mentions is 'What each memory mentions, by the entities there are after merges.';
 revoke all on brain.mentions from public, brain_app;
 grant select on brain.mentions to brain_app;
 
 -- What a memory names, the surest first: what it was given, its artifact and code, then what its text shows to be a
 -- name: identifiers in backticks, @names and @scope/packages, paths of files.
-create or replace function app.names_in(memory brain.memories) returns table (name text, origin text)
+create or replace function app.names_in(
+  entities text[], artifact_ref text, code_refs jsonb, content text
+) returns table (name text, origin text)
 language sql stable parallel safe
 as $$
-  select name, 'given' from unnest(memory.entities) as name
+  select name, 'given' from unnest(entities) as name
   union all
-  select memory.artifact_ref, 'artifact' where memory.artifact_ref is not null
+  select artifact_ref, 'artifact' where artifact_ref is not null
   union all
   select name, 'code'
-  from jsonb_array_elements(memory.code_refs) as ref
+  from jsonb_array_elements(code_refs) as ref
   cross join lateral (values (ref ->> 'path'), (ref ->> 'symbol')) as named (name)
   where name is not null
   union all
   select regexp_replace(found[1], '\(\)$', ''), 'text'
-  from regexp_matches(memory.content, '`([^`\s]{2,128})`', 'g') as found
+  from regexp_matches(content, '`([^`\s]+)`', 'g') as found
   union all
   select coalesce(found[1], found[2]), 'text'
-  from regexp_matches(memory.content,
-    '(?:^|[\s(,;:])(?:(@[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*)|@([A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?))', 'g') as found
+  from regexp_matches(content,
+    '(?:^|[\s(,;:])(?:(@[a-z0-9][\w.-]*/[a-z0-9][\w.-]*)|@(\w(?:[\w.-]*\w)?))', 'g') as found
   union all
   select found[1], 'text'
-  from regexp_matches(memory.content,
-    '(?:^|[\s("''])((?:\.{0,2}/)?(?:[A-Za-z0-9@_.-]{1,64}/){1,16}[A-Za-z0-9@_.-]{1,64}\.[A-Za-z][A-Za-z0-9]{0,7})', 'g') as found
+  from regexp_matches(content,
+    '(?:^|[\s("''])((?:[\w@.-]*/)+[\w@.-]*\.[A-Za-z]\w*)', 'g') as found
 $$;
-comment on function app.names_in(brain.memories) is 'The names a memory gives or shows, in any spelling, with where each stands.';
-revoke all on function app.names_in(brain.memories) from public, brain_app;
+comment on function app.names_in(text[], text, jsonb, text) is 'The names a memory gives or shows, in any spelling, with where each stands.';
+revoke all on function app.names_in(text[], text, jsonb, text) from public, brain_app;
 
 -- The keys that runs of one to four words of a text make: a name of a space is found in a text by its key, in any
 -- spelling. Words of the first 16,384 characters, a line's end or not between them.
+-- In plpgsql, whose statements are planned once: as one statement of SQL it took seven times as long.
 create or replace function app.keys_in(content text) returns setof text
-language sql immutable strict parallel safe
+language plpgsql immutable strict parallel safe rows 100
+set search_path = pg_catalog, pg_temp
 as $$
-  with words as (
-    select app.entity_key(word) as key, place
-    from regexp_split_to_table(left(content, 16384), '[\s,;:!?()\[\]{}"''`<>|=*]+') with ordinality as split (word, place)
-  ),
-  runs as (
-    select key as one,
-           lead(key, 1) over (order by place) as two,
-           lead(key, 2) over (order by place) as three,
-           lead(key, 3) over (order by place) as four
-    from words
+declare
+  words constant text[] := array(
+    select key
+    from (
+      select app.entity_key(word) as key, place
+      from regexp_split_to_table(left(content, 16384), '[\s,;:!?()\[\]{}"''`<>|=*]+') with ordinality as split (word, place)
+    ) as keys
     where key <> ''
-  )
-  select distinct run
-  from runs
-  cross join lateral (values (one), (one || two), (one || two || three), (one || two || three || four)) as keys (run)
-  where char_length(run) between 3 and 256
+    order by place);
+  run text;
+begin
+  for start in 1 .. cardinality(words) loop
+    run := '';
+    for place in start .. least(start + 3, cardinality(words)) loop
+      run := run || words[place];
+      exit when char_length(run) > 256;
+      if char_length(run) >= 3 then
+        return next run;
+      end if;
+    end loop;
+  end loop;
+end
 $$;
-comment on function app.keys_in(text) is 'The entity keys a text could name.';
+comment on function app.keys_in(text) is 'The entity keys a text could name; one that is there twice comes twice.';
 revoke all on function app.keys_in(text) from public, brain_app;
 
 -- Whether a text is a year, a month or a day that exists: 2025, 2025-03, 2025-03-31.
@@ -453,38 +467,53 @@ grant execute on function app.is_date(text) to brain_app; -- a check of brain.ev
 
 -- The date a decision tells of itself: by its tags or metadata, else the first ISO date of its text. As it was told:
 -- a year, a month or a day. Null where there is none, or none that exists.
-create or replace function app.decided_on(memory brain.memories) returns text
+create or replace function app.decided_on(tags jsonb, metadata json, content text) returns text
 language sql stable parallel safe
 as $$
   select told
   from (values
-    (1, memory.tags ->> 'date'), (2, memory.tags ->> 'decided_on'),
-    (3, memory.metadata ->> 'date'), (4, memory.metadata ->> 'decided_on'),
-    (5, (regexp_match(memory.content, '(?:^|[^\d-])(\d{4}-\d{2}-\d{2})(?![\d-])'))[1])
+    (1, tags ->> 'date'), (2, tags ->> 'decided_on'),
+    (3, metadata ->> 'date'), (4, metadata ->> 'decided_on'),
+    (5, (regexp_match(content, '(?:^|[^\d-])(\d{4}-\d{2}-\d{2})(?![\d-])'))[1])
   ) as dates (place, told)
   where app.is_date(told)
   order by place
   limit 1
 $$;
-revoke all on function app.decided_on(brain.memories) from public, brain_app;
+revoke all on function app.decided_on(jsonb, json, text) from public, brain_app;
 
 -- Writes anew what is derived from memories: their mentions, the entities these make, and the events of dated
 -- decisions. A deleted memory has none; one that is paused or archived has mentions out of sight of the graph, and no
 -- event. Definer: the service may write no mention by itself. Called by the triggers below, and by migrations.
-create or replace function app.derive(of_org uuid, memory_ids uuid[]) returns void
+create or replace function app.derive(of_org uuid, memory_ids uuid[], are_new boolean) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
+-- One plan for good, which looks each row up by its key: to plan anew took longer than the work, and a plan that reads
+-- all entities of a space grows with them.
+set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   max_mentions constant int := 64;
   max_key_bytes constant int := 1024; -- a key of 256 characters may grow by NFKC, and an index entry has its limit
+  one uuid;
 begin
-  delete from brain.memory_entities where org_id = of_org and memory_id = any (memory_ids);
-  delete from brain.events where org_id = of_org and memory_id = any (memory_ids) and is_derived;
+  if not are_new then
+    foreach one in array memory_ids loop
+      delete from brain.memory_entities where org_id = of_org and memory_id = one;
+      delete from brain.events where org_id = of_org and memory_id = one and is_derived;
+    end loop;
+  end if;
 
   with told as materialized (
-    select memories.* from brain.memories
-    where org_id = of_org and id = any (memory_ids) and state <> 'deleted'
+    select id, space_id, state, entities, artifact_ref, code_refs, content
+    from unnest(memory_ids) as wanted
+    cross join lateral (
+      select * from brain.memories where org_id = of_org and id = wanted
+      limit 1 -- a look-up for each, whatever the planner thinks of the table
+    ) as memory
+    where state <> 'deleted'
   ),
   own as materialized (
     select distinct on (id, key) *
@@ -492,7 +521,7 @@ begin
       select told.id, space_id, state, app.entity_key(btrim(name)) as key, btrim(name) as name, origin,
              array_position(array['given', 'artifact', 'code', 'text'], origin) as rank
       from told
-      cross join lateral app.names_in(told::brain.memories)
+      cross join lateral app.names_in(told.entities, artifact_ref, code_refs, content)
       where char_length(btrim(name)) between 1 and 256
     ) as named
     where key <> '' and octet_length(key) <= max_key_bytes
@@ -506,16 +535,21 @@ begin
     order by space_id, key, rank, name
     on conflict do nothing
   ),
+  runs as materialized (
+    select distinct told.id, space_id, state, run from told cross join lateral app.keys_in(content) as run
+  ),
   mentioned as (
     select id, space_id, state, key, origin, rank from own
     union all
-    -- Names the space knows already. Not those made of stop words alone, or one entity "all" would be in every text.
-    select told.id, told.space_id, told.state, entities.key, 'text', 5
-    from told
-    cross join lateral app.keys_in(told.content) as run
-    join brain.entities on entities.org_id = of_org and entities.space_id = told.space_id and entities.key = run
-    where numnode(plainto_tsquery('english', display_name)) > 0
-      and not exists (select from own where own.id = told.id and own.key = run)
+    -- Names the space knows already.
+    select runs.id, runs.space_id, runs.state, run, 'text', 5
+    from runs
+    cross join lateral (
+      select from brain.entities
+      where org_id = of_org and entities.space_id = runs.space_id and key = run and has_words
+      limit 1
+    ) as known
+    where not exists (select from own where own.id = runs.id and own.key = run)
   )
   insert into brain.memory_entities (org_id, space_id, memory_id, key, origin, is_active)
   select of_org, space_id, id, key, origin, state = 'active'
@@ -525,13 +559,14 @@ begin
   insert into brain.events (org_id, id, space_id, name, type, start_date, memory_id, owner_id, owner, app, is_derived)
   select org_id, gen_random_uuid(), space_id, left(split_part(content, E'\n', 1), 160), 'decision', decided_on, id,
          owner_id, owner, app, true
-  from brain.memories
-  cross join lateral app.decided_on(memories)
-  where org_id = of_org and id = any (memory_ids) and category = 'decision' and state = 'active' and decided_on is not null;
+  from unnest(memory_ids) as wanted
+  cross join lateral (select * from brain.memories where org_id = of_org and id = wanted limit 1) as memory
+  cross join lateral app.decided_on(tags, metadata, content)
+  where category = 'decision' and state = 'active' and decided_on is not null;
 end
 $$;
-comment on function app.derive(uuid, uuid[]) is 'Writes anew what is derived from these memories. Called by triggers and migrations.';
-revoke all on function app.derive(uuid, uuid[]) from public, brain_app;
+comment on function app.derive(uuid, uuid[], boolean) is 'Writes anew what is derived from these memories. Called by triggers and migrations.';
+revoke all on function app.derive(uuid, uuid[], boolean) from public, brain_app;
 
 -- Definer: calls what the service may not.
 create or replace function app.tg_memories__derive() returns trigger
@@ -540,7 +575,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if tg_op = 'INSERT' then
-    perform app.derive(org_id, array_agg(id)) from touched group by org_id;
+    perform app.derive(org_id, array_agg(id), true) from touched group by org_id;
     return null;
   end if;
 
@@ -580,7 +615,7 @@ begin
     where events.org_id = rows_after.org_id and memory_id = rows_after.id and events.space_id <> rows_after.space_id;
   end if;
 
-  perform app.derive(org_id, array_agg(id))
+  perform app.derive(org_id, array_agg(id), false)
   from rows_before as before
   join rows_after as after using (org_id, id)
   where (before.space_id, before.content, before.category, before.entities, before.artifact_ref, before.code_refs,
@@ -1053,7 +1088,7 @@ grant execute on function app.purge_expired(int) to brain_app;
 --! EndIncluded purge.sql
 
 -- What the memories there are mention.
-select app.derive(org_id, array_agg(id))
+select app.derive(org_id, array_agg(id), true)
 from (
   select org_id, id, row_number() over (partition by org_id order by id) / 1000 as part
   from brain.memories

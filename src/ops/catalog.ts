@@ -92,7 +92,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
       'app.search_lexical(text,text[],text[],text[],text[],text[],boolean,integer)', 'app.tg_memories__keep_revision()',
       'app.revoke_token(text,timestamp with time zone)', 'app.tg_memories__audit()',
       'app.audit_denied(text,text,text,text,text,text)', 'app.seal_audit(integer)',
-      'app.log_recalls(jsonb)', 'app.purge_expired(integer)', 'app.derive(uuid,uuid[])', 'app.tg_memories__derive()',
+      'app.log_recalls(jsonb)', 'app.purge_expired(integer)', 'app.derive(uuid,uuid[],boolean)', 'app.tg_memories__derive()',
       'app.tg__audit()', 'app.tg_apps__audit()', 'app.tg_settings__audit()', 'app.read_audit(text,text[],text,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,integer)'
     )
     union all

@@ -228,7 +228,7 @@ test.each([
   "select secrets from brain.settings",
   "insert into brain.memory_access_log (org_id) values (gen_random_uuid())",
   "update brain.memory_entities set is_active = true",
-  "select app.derive(gen_random_uuid(), '{}')",
+  "select app.derive(gen_random_uuid(), '{}', true)",
   "update brain.memories set owner = 'x'",
   "update brain.memories set org_id = gen_random_uuid()",
   "update brain.memories set revision = 1",
