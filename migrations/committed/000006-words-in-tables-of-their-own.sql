@@ -1,5 +1,5 @@
---! Previous: sha1:ef09646ac163fcbe080b796ea074de8dd9acde9e
---! Hash: sha1:ddd578dbc03bc0007b10e0faf1ff88045d5a249c
+--! Previous: sha1:af1e92c27d0e7bbb1584c07e29fae00c9e695f55
+--! Hash: sha1:82221aaaafa2282965e6e5c1f9fbf9bfd6591a32
 --! Message: words in tables of their own
 
 -- The words memories are found by, in tables of their own, and no longer a function that looks at each row.
@@ -11,12 +11,11 @@ create table brain.memory_terms (
   space_id int not null,
   term text collate "C" not null,
   memory_id uuid not null,
-  frequency smallint not null,
-  length smallint not null,
-  primary key (org_id, space_id, term, memory_id) include (frequency, length)
+  earned real not null,
+  primary key (org_id, space_id, term, memory_id) include (earned)
 );
 comment on table brain.memory_terms is 'Which terms a memory is found by. Written by a trigger alone, which also takes them away: no reference.';
-comment on column brain.memory_terms.length is 'How many words the memory has in all.';
+comment on column brain.memory_terms.earned is 'What of the term''s weight the memory earns, 0 to 1: grows with how often it is there, falls with how much else is.';
 
 create table brain.space_words (
   org_id uuid not null,
@@ -33,10 +32,9 @@ create table brain.space_sizes (
   space_id int not null,
   id uuid not null default gen_random_uuid(),
   memories int not null,
-  words bigint not null,
   primary key (org_id, space_id, id)
 );
-comment on table brain.space_sizes is 'How many memories a space holds and how many words they have, told by each write; the sum is what counts.';
+comment on table brain.space_sizes is 'How many memories a space holds, told by each write: the sum is what counts.';
 
 -- The place of a memory in its thread.
 create index memories_thread_idx on brain.memories (org_id, space_id, thread, created_at, id) where thread is not null;
@@ -139,7 +137,12 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  max_count constant int := 32767; -- of a word, and of words: what a smallint holds
+  -- BM25 (Robertson and Zaragoza 2009) with the length measured against a fixed one instead of the average: no write
+  -- and no neighbour changes what a memory has earned, and a search adds up what is there. The more a text says, the
+  -- less one mention of a word tells: with 60 words a first one earns half, with 300 two sevenths. On LoCoMo's turns,
+  -- its whole sessions and a mixture it found as much as the better of b 0.4 and b 0.75, each of which lost on one.
+  pivot constant float8 := 100;
+  usual constant float8 := 160; -- pivot and 60 words
 begin
   with told as materialized (
     select org_id, space_id, id, words, counts, spellings
@@ -148,13 +151,12 @@ begin
     where state <> 'deleted'
   ),
   added as (
-    insert into brain.memory_terms (org_id, space_id, term, memory_id, frequency, length)
-    select org_id, space_id, term, id, least(frequency, max_count),
-           least(sum(frequency) over (partition by id), max_count)
+    insert into brain.memory_terms (org_id, space_id, term, memory_id, earned)
+    select org_id, space_id, term, id,
+           frequency / (frequency + (pivot + sum(frequency) over (partition by id)) / usual)
     from told
     cross join lateral unnest(words, counts) as counted (term, frequency)
     order by org_id, space_id, term, id
-    returning org_id, space_id, memory_id, length
   ),
   spelt as (
     insert into brain.space_words (org_id, space_id, word)
@@ -164,11 +166,8 @@ begin
     order by org_id, space_id, word
     on conflict do nothing
   )
-  insert into brain.space_sizes (org_id, space_id, memories, words)
-  select told.org_id, told.space_id, count(*), coalesce(sum(length), 0)
-  from told
-  left join (select distinct memory_id, length from added) as added on memory_id = id
-  group by told.org_id, told.space_id;
+  insert into brain.space_sizes (org_id, space_id, memories)
+  select org_id, space_id, count(*) from told group by org_id, space_id;
 end
 $$;
 
@@ -189,13 +188,9 @@ begin
     using told
     where memory_terms.org_id = told.org_id and memory_terms.space_id = told.space_id
       and term = any (words) and memory_id = told.id
-    returning memory_terms.org_id, memory_terms.space_id, memory_id, length
   )
-  insert into brain.space_sizes (org_id, space_id, memories, words)
-  select told.org_id, told.space_id, -count(*), -coalesce(sum(length), 0)
-  from told
-  left join (select distinct memory_id, length from removed) as removed on memory_id = id
-  group by told.org_id, told.space_id;
+  insert into brain.space_sizes (org_id, space_id, memories)
+  select org_id, space_id, -count(*) from told group by org_id, space_id;
 
   delete from brain.space_words
   using (
@@ -224,10 +219,10 @@ as $$
     where (org_id, space_id, id) in (
       select org_id, space_id, id from brain.space_sizes
       where org_id = of_org and space_id = of_space for update skip locked)
-    returning memories, words
+    returning memories
   )
-  insert into brain.space_sizes (org_id, space_id, memories, words)
-  select of_org, of_space, sum(memories), sum(words) from told having count(*) > 0
+  insert into brain.space_sizes (org_id, space_id, memories)
+  select of_org, of_space, sum(memories) from told having count(*) > 0
 $$;
 
 -- Definer: the service may write no terms by itself.

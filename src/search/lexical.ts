@@ -1,8 +1,7 @@
 import type { Tx } from "../db.ts";
 import { type Filter, matching } from "../memories/filter.ts";
-import { LENGTH_PIVOT, SATURATION } from "./bm25.ts";
 import type { ParsedQuery } from "./query.ts";
-import { ofSpaces, type Term, type Terms } from "./terms.ts";
+import { ofSpaces, type Term } from "./terms.ts";
 
 /** A memory that has words of the query, and what they earn it: 0 to 1. */
 export interface Hit {
@@ -23,21 +22,18 @@ const FIRST_TRY = 2000;
 export async function lexicalHits(
   tx: Tx,
   { phrases, excluded }: ParsedQuery,
-  { terms, collection }: Terms,
+  terms: readonly Term[],
   { filter, space_ids, keep, count_to }: Reach,
 ): Promise<{ hits: Hit[]; total: number }> {
   if (terms.length === 0) return { hits: [], total: 0 };
   const { rarer, commoner } = divided(terms, MOST_POSTINGS);
   const tries = [Math.max(FIRST_TRY, 2 * count_to), null];
   for (const among of tries) {
-    const earned = tx`
-      weight * frequency / (frequency
-        + ${SATURATION}::float8 * (${LENGTH_PIVOT}::float8 + length) / (${LENGTH_PIVOT} + ${collection.average_length}::float8))`;
     const rows = await tx<(Hit & { total: number; candidates: number })[]>`
       with rarer as (${table(tx, rarer)}),
       commoner as (${table(tx, commoner)}),
       scored as (
-        select memory_id, sum(${earned}) as score
+        select memory_id, sum(weight * earned) as score
         from rarer
         join brain.memory_terms using (term)
         where ${ofSpaces(tx, space_ids)}
@@ -52,7 +48,7 @@ export async function lexicalHits(
                  commoner.length === 0
                    ? tx`0`
                    : tx`coalesce((
-                       select sum(${earned}) from commoner join brain.memory_terms as terms using (term)
+                       select sum(weight * earned) from commoner join brain.memory_terms as terms using (term)
                        where terms.memory_id = best.memory_id and ${ofSpaces(tx, space_ids)}), 0)`
                } as score
         from best

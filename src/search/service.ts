@@ -85,7 +85,7 @@ async function rank(tx: Tx, query: string, filter: Filter, keep: number, count_t
   const fits = await fittingOf(tx, added, filter, parsed);
   for (const [id, score] of in_threads) if (scores.has(id) || fits.has(id)) scores.set(id, score);
 
-  const labelled = await labelledBy(tx, [...scores.keys()], terms.terms);
+  const labelled = await labelledBy(tx, [...scores.keys()], terms);
   const ranking = [...scores].map(
     ([id, score]): Ranked => ({
       id,

@@ -1,5 +1,4 @@
 import type { Tx } from "../db.ts";
-import { type Collection, rarity } from "./bm25.ts";
 import { isOneTypoAway } from "./spelling.ts";
 
 /** A term of a query, and what it weighs: the weights of all of them add up to 1. */
@@ -8,12 +7,6 @@ export interface Term {
   weight: number;
   /** How many of the caller's memories have it, counted up to MOST_COUNTED. */
   memories: number;
-}
-
-/** A query's terms that some memory of the caller's has, and what they are weighed by. */
-export interface Terms {
-  terms: Term[];
-  collection: Collection;
 }
 
 /** Beyond, a term tells next to nothing, and counting on would take its time. */
@@ -33,19 +26,20 @@ interface Analysis {
   counts: number[];
   unknown: string[];
   memories: number;
-  length: number;
 }
 
-/** What a query is looked up by, in the caller's memories of these spaces. Misspelt words stand for what they come near to. */
-export async function termsOf(tx: Tx, query: string, space_ids: readonly number[] | null): Promise<Terms> {
-  const { words, counts, unknown, memories, length } = await analyse(tx, query, space_ids);
-  const collection = { memories, average_length: memories > 0 ? length / memories : 0 };
+/** How much a term tells that so many of all the memories have: the inverse document frequency of BM25. */
+const rarity = (having: number, all: number) => Math.log(1 + (Math.max(all - having, 0) + 0.5) / (having + 0.5));
+
+/** A query's terms that some memory of the caller's has, the rarest first, in the caller's memories of these spaces. Misspelt words stand for what they come near to. */
+export async function termsOf(tx: Tx, query: string, space_ids: readonly number[] | null): Promise<Term[]> {
+  const { words, counts, unknown, memories } = await analyse(tx, query, space_ids);
   const weights = new Map<string, Omit<Term, "term">>();
   const add = (known: Analysis["words"], counted: number[], share: number) => {
     for (const [place, term] of (known ?? []).entries()) {
       const count = counted[place] ?? 0;
       if (count > 0 && !weights.has(term))
-        weights.set(term, { memories: count, weight: share * rarity(count, collection) });
+        weights.set(term, { memories: count, weight: share * rarity(count, memories) });
     }
   };
   add(words, counts, 1);
@@ -60,7 +54,7 @@ export async function termsOf(tx: Tx, query: string, space_ids: readonly number[
     memories: count,
     weight: weight / sum,
   }));
-  return { terms: terms.sort((one, other) => one.memories - other.memories), collection };
+  return terms.sort((one, other) => one.memories - other.memories);
 }
 
 async function analyse(tx: Tx, query: string, space_ids: readonly number[] | null): Promise<Analysis> {
@@ -81,9 +75,9 @@ async function analyse(tx: Tx, query: string, space_ids: readonly number[] | nul
                  where (select word from brain.space_words
                         where word = spelling and ${ofSpaces(tx, space_ids)} limit 1) is null
                  order by spelling limit ${MOST_SPELLINGS}) as unknown,
-           memories, length
+           memories
     from asked
-    cross join (select coalesce(sum(memories), 0)::int as memories, coalesce(sum(words), 0)::float8 as length
+    cross join (select coalesce(sum(memories), 0)::int as memories
                 from brain.space_sizes where ${ofSpaces(tx, space_ids)}) as sizes`;
   if (!found) throw new Error("an aggregate gave no row");
   return found;

@@ -1,6 +1,5 @@
 import type { Tx } from "../db.ts";
-import { normalized, type Occurrence, saturated } from "./bm25.ts";
-import { ofSpaces, type Term, type Terms } from "./terms.ts";
+import { ofSpaces, type Term } from "./terms.ts";
 
 /**
  * How much of a word that is said in the memories before and after counts as if it were said in this one, the next ones
@@ -15,7 +14,7 @@ const STRONG_HITS = 50;
 /** What each memory around the best hits earns by its own words and its neighbours', by its id. */
 export async function scoresInThreads(
   tx: Tx,
-  { terms, collection }: Terms,
+  terms: readonly Term[],
   hits: readonly { id: string; has_thread: boolean }[],
   states: readonly string[],
   space_ids: readonly number[] | null,
@@ -29,7 +28,7 @@ export async function scoresInThreads(
       states,
     ),
   );
-  const occurrences = await occurrencesIn(tx, terms, [...neighbours.keys()], space_ids);
+  const said_in = await saidIn(tx, terms, [...neighbours.keys()], space_ids);
   const scores = new Map<string, number>();
   for (const id of neighbours.keys()) {
     const around = [
@@ -39,10 +38,9 @@ export async function scoresInThreads(
     ];
     const score = terms.reduce((sum, { term, weight }) => {
       const said = around.reduce((total, [near, share]) => {
-        const occurrence = occurrences.get(near)?.get(term);
-        return occurrence ? total + share * normalized(occurrence, collection) : total;
+        return total + share * (said_in.get(near)?.get(term) ?? 0);
       }, 0);
-      return sum + weight * saturated(said);
+      return sum + weight * (said / (said + 1));
     }, 0);
     scores.set(id, score);
   }
@@ -110,22 +108,22 @@ function along(
   return met;
 }
 
-/** How often each term is in each memory that has it. */
-async function occurrencesIn(
+/** How much each memory says of each term: what it earned before it was saturated (said / (said + 1), sql/terms.sql). */
+async function saidIn(
   tx: Tx,
   terms: readonly Term[],
   ids: string[],
   space_ids: readonly number[] | null,
-): Promise<Map<string, Map<string, Occurrence>>> {
-  const rows = await tx<({ memory_id: string; term: string } & Occurrence)[]>`
-    select memory_id, term, frequency, length
+): Promise<Map<string, Map<string, number>>> {
+  const rows = await tx<{ memory_id: string; term: string; earned: number }[]>`
+    select memory_id, term, earned
     from brain.memory_terms
     where term = any (${terms.map(({ term }) => term)}::text[]) and memory_id = any (${ids}::uuid[])
       and ${ofSpaces(tx, space_ids)}`;
-  const found = new Map<string, Map<string, Occurrence>>();
-  for (const { memory_id, term, ...occurrence } of rows) {
-    const known = found.get(memory_id) ?? new Map<string, Occurrence>();
-    found.set(memory_id, known.set(term, occurrence));
+  const found = new Map<string, Map<string, number>>();
+  for (const { memory_id, term, earned } of rows) {
+    const known = found.get(memory_id) ?? new Map<string, number>();
+    found.set(memory_id, known.set(term, earned / (1 - earned)));
   }
   return found;
 }
