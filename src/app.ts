@@ -10,6 +10,7 @@ import { openapiRoutes, type RegisteredRoute, type RouteHooks } from "./http/ope
 import { type OriginSettings, originRules } from "./http/origins.ts";
 import type { Log } from "./log.ts";
 import { mcpRoutes } from "./mcp/http.ts";
+import { mcpMetadataRoutes } from "./mcp/metadata.ts";
 import { OFFER } from "./mcp/offer.ts";
 import { startMcpServer } from "./mcp/server.ts";
 import { legacyDoor, type SseSettings } from "./mcp/sse.ts";
@@ -49,6 +50,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(searchRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
+    .use(mcpMetadataRoutes(settings, database, settings.newest_migration))
     .use(mcpRoutes(transport, settings, () => app.server))
     .use(legacy.routes);
 

@@ -199,7 +199,8 @@ function wordsFor(message: string, schema: TSchema): string {
   if (message === "Unexpected property") return "is not known here";
   if (schema.told?.minimum !== undefined)
     return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
-  if (Array.isArray(schema.enum)) return `must be one of ${schema.enum.join(", ")}`;
+  const words = [schema, ...(schema.anyOf ?? [])].find((one) => Array.isArray(one.enum));
+  if (words) return `must be one of ${words.enum.join(", ")}`;
   if (schema.pattern) return "does not have the form this needs";
   return message.charAt(0).toLowerCase() + message.slice(1);
 }

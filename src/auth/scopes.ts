@@ -49,6 +49,9 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "GET /api/v1/tokens/me": [],
   "POST /api/v1/tokens/revoke": [], // another's needs admin:write (auth/service.ts)
   "GET /api/v1/audit": ["admin:read"],
+  "GET /.well-known/oauth-protected-resource": "public",
+  "GET /.well-known/oauth-protected-resource/mcp": "public",
+  "GET /mcp/health": "public",
   "POST /mcp": [],
   "GET /mcp/:client/sse/:user": [],
   "POST /mcp/messages": [],
@@ -65,6 +68,7 @@ export const TOOL_NEEDS: Record<string, readonly Scope[]> = {
   delete_memories: ["memories:delete"],
   delete_all_memories: ["memories:delete"],
   add_memories_status: ["memories:read"],
+  get_embedder_info: ["admin:read"],
   whoami: [],
 };
 

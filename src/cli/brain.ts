@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config.ts";
 import { EXIT, messageOf, Refusal } from "../refusal.ts";
 import { VERSION } from "../version.ts";
+import { addConnect } from "./connect.ts";
 import { addDb } from "./db.ts";
 import { addDoctor } from "./doctor.ts";
 import { addEnv } from "./env.ts";
@@ -25,7 +26,7 @@ const program = new Command("brain")
       .join(", ")}.`,
   );
 
-const COMMANDS = [addUp, addServe, addToken, addMigrate, addVerify, addLeakCheck, addDoctor, addEnv, addDb];
+const COMMANDS = [addUp, addServe, addConnect, addToken, addMigrate, addVerify, addLeakCheck, addDoctor, addEnv, addDb];
 for (const add of COMMANDS) add(program);
 
 try {

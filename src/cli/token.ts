@@ -4,7 +4,7 @@ import { isSpaceName } from "../auth/grants.ts";
 import { revokeToken } from "../auth/revocation.ts";
 import { SCOPES, SCOPES_IN_USE } from "../auth/scopes.ts";
 import { mintToken, tokenVerifier } from "../auth/tokens.ts";
-import { loadConfig } from "../config.ts";
+import { type Config, loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
 import { makeFolder } from "../embedded/place.ts";
 import { loadSecrets } from "../embedded/secrets.ts";
@@ -44,7 +44,7 @@ export function addToken(program: Command) {
 
 async function mint({ user, org, scopes, grants, days, json }: TokenOptions) {
   const config = loadConfig();
-  const settings = { ...config, jwt_secret: config.jwt_secret ?? embeddedSecret(config.data_dir) };
+  const settings = { ...config, jwt_secret: secretOf(config) };
   const { token, jti } = await mintToken(settings, { sub: user, org, scopes, grants, days });
   // What the door would refuse is refused here.
   const { expires_at } = await (await tokenVerifier(settings))(`Bearer ${token}`);
@@ -76,7 +76,9 @@ function fromToken(token: string) {
 
 const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
 
-function embeddedSecret(data_dir: string): string {
+/** What tokens are signed with; without JWT_SECRET_KEY the embedded one, made if need be. */
+export function secretOf({ jwt_secret, data_dir }: Config): string {
+  if (jwt_secret) return jwt_secret;
   makeFolder(data_dir);
   return loadSecrets(data_dir).jwt_secret;
 }
@@ -99,7 +101,8 @@ export function grants(text: string): string[] {
   return words(text);
 }
 
-function days(text: string): number {
+/** Throws for what is no number of days a token may have. */
+export function days(text: string): number {
   if (!/^\d+$/.test(text) || Number(text) < 1 || Number(text) > 3650)
     throw new InvalidArgumentError("From 1 to 3650 days.");
   return Number(text);

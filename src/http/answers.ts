@@ -2,6 +2,7 @@ import { Elysia, NotFoundError } from "elysia";
 import type { Caller } from "../db.ts";
 import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { AUDITED, malformed, notFound, Problem, type ProblemCode, problemFrom } from "../problem.ts";
+import { challengeFor } from "./challenge.ts";
 import type { OriginRules } from "./origins.ts";
 import { callerOf } from "./signed_in.ts";
 
@@ -140,12 +141,11 @@ function problemResponse(request: Request, error: unknown, log: Log): Response {
     known.whenRevoked = undefined; // the same request may be refused twice
   }
   logProblem(log, problem, request_id);
-  const realm = /^[^/]*\/\/[^/]*\/mcp/.test(request.url) ? "mcp" : "api";
   return Response.json(problem.toBody(request_id), {
     status: problem.status,
     headers: {
       "content-type": "application/problem+json",
-      ...(problem.status === 401 && { "www-authenticate": `Bearer realm="${realm}"` }),
+      ...(problem.status === 401 && { "www-authenticate": challengeFor(request) }),
       ...problem.extras.headers,
     },
   });

@@ -32,7 +32,8 @@ export const healthRoutes = (database: Database, newest: string) =>
       detail: { summary: "What it needs, and how each is", tags: ["operations"] },
     });
 
-async function readyMigration(database: Database, newest: string): Promise<string> {
+/** The newest migration, once the database has it. Throws UNAVAILABLE. */
+export async function readyMigration(database: Database, newest: string): Promise<string> {
   const applied = await database.schemaState();
   if (applied === newest) return newest;
   const detail =

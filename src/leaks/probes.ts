@@ -179,8 +179,10 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "POST /api/v1/search": {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ content, entity, space }) => [
+    asks: ({ content, entity, tag, artifact_ref, space }) => [
       post("/api/v1/search", { query: content, limit: 50 }),
+      post("/api/v1/search", { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
+      post("/api/v1/search", { query: content, filter: { artifact_ref } }),
       post("/api/v1/search", { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
       post("/api/v1/search", { query: content, filter: { access_entity: space } }),
     ],
@@ -212,6 +214,17 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
 
+  "GET /.well-known/oauth-protected-resource": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource")],
+  },
+  "GET /.well-known/oauth-protected-resource/mcp": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
+  },
+  "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
   "POST /mcp": {
     needs: [],
     reads: true,
@@ -266,14 +279,24 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
   list_memories: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ space }) => [{ limit: 100 }, { access_entity: space }, { state: "archived" }],
-    views: () => [{ limit: 100 }, { limit: 2 }],
+    asks: ({ space, entity, tag, artifact_ref }) => [
+      { limit: 100 },
+      { filter: { access_entity: space } },
+      { filter: { state: "archived" } },
+      { filter: { entity, tag: [tag, "none"], match: "any" } },
+      { filter: { artifact_ref } },
+    ],
+    views: () => [
+      { limit: 100 },
+      { limit: 2 },
+      { limit: 2, filter: { scope: "user", category: ["note", "decision"] } },
+    ],
   },
   get_memory: {
     needs: ["memories:read"],
     reads: true,
-    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
-    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true })),
+    asks: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
+    views: ({ ids }) => ids.map((memory_id) => ({ memory_id, history: true, links: true })),
   },
   update_memory: {
     needs: ["memories:write"],
@@ -303,5 +326,6 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

@@ -2,7 +2,9 @@ import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
 import type { Static, TSchema } from "elysia";
 import { type Scope, TOOL_NEEDS } from "../auth/scopes.ts";
 import type { Caller } from "../db.ts";
+import { invalidInput, problemFrom } from "../problem.ts";
 import { parse } from "../schema.ts";
+import { printed } from "./print.ts";
 import type { Toolset } from "./toolsets.ts";
 
 /** What a tool does to what is stored; its four annotations follow from it, so that none can be forgotten. */
@@ -37,8 +39,10 @@ interface ToolDefinition<I extends TSchema, O extends TSchema> {
   /** The set a client must ask for to have it; without one it is in the default set. */
   toolset?: Toolset;
   input: I;
-  /** What tools/list prints of the input, where the whole of it would repeat itself. */
-  told?: TSchema;
+  /** Fields of the input as tools/list prints them, where the whole of them would repeat what is told elsewhere. */
+  told?: Record<string, TSchema>;
+  /** Arguments that clients of the earlier system know by another name, and where they have gone. */
+  moved?: Readonly<Record<string, string>>;
   output: O;
   run(caller: Caller, input: Static<I>, progress: Progress): Promise<Static<O>>;
   /** A short rendering for clients that show text only. Stored text appears in it quoted, as data. */
@@ -57,21 +61,28 @@ export interface Tool {
   call(caller: Caller, args: unknown, exchange: Exchange): Promise<CallToolResult>;
 }
 
+/** A tool made of schemas. */
+export interface DefinedTool extends Tool {
+  /** What its arguments are held against; `listed` tells less of it. */
+  readonly input: TSchema;
+}
+
 /** A tool for the registry. Throws at start where the table of scopes has no line for it. */
-export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefinition<I, O>): Tool {
-  const { name, title, description, effect, input, told = input, output } = tool;
+export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefinition<I, O>): DefinedTool {
+  const { name, title, description, effect, input, told, moved = {}, output } = tool;
   const needs = TOOL_NEEDS[name];
   if (!needs) throw new Error(`the tool ${name} has no line in TOOL_NEEDS`);
   return {
     name,
     needs,
     toolset: tool.toolset,
+    input,
     listed: {
       name,
       title,
       description,
-      inputSchema: told,
-      outputSchema: output,
+      inputSchema: { properties: {}, ...printed({ ...input, properties: { ...input.properties, ...told } }) },
+      outputSchema: printed(output),
       annotations: ANNOTATIONS[effect],
     },
     async call(caller, args, { progress_token, tell }) {
@@ -79,13 +90,27 @@ export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefin
         if (progress_token !== undefined)
           void tell("notifications/progress", { progressToken: progress_token, progress: done, total });
       };
-      const answer = await tool.run(caller, parse(input, withoutNulls(input, args)), progress);
+      const answer = await tool.run(caller, argumentsOf(input, args, moved), progress);
       return {
         content: [{ type: "text", text: tool.text(answer) }],
         structuredContent: answer as Record<string, unknown>,
       };
     },
   };
+}
+
+/** The arguments as the input's type. Throws INVALID_INPUT; of what has moved it says where to. */
+function argumentsOf<I extends TSchema>(input: I, args: unknown, moved: Readonly<Record<string, string>>): Static<I> {
+  try {
+    return parse(input, withoutNulls(input, args));
+  } catch (error) {
+    const problem = problemFrom(error);
+    const { errors = [] } = problem.extras;
+    if (!errors.some(({ at }) => Object.hasOwn(moved, at))) throw error;
+    throw invalidInput(
+      errors.map(({ at, message }) => ({ at, message: Object.hasOwn(moved, at) ? `is now ${moved[at]}` : message })),
+    );
+  }
 }
 
 /** Models send null for a parameter they leave out. Dropped where the schema knows an optional field, nowhere else. */

@@ -1,10 +1,21 @@
 import { identityTools } from "../auth/tools.ts";
+import { memoryAdminTools } from "../memories/admin_tools.ts";
 import { memoryTools } from "../memories/tools.ts";
+import { embedderTools } from "../search/embedder_tool.ts";
 import { searchTools } from "../search/tools.ts";
-import type { Tool } from "./tool.ts";
+import type { DefinedTool } from "./tool.ts";
 
-const every: readonly Tool[] = [...searchTools, ...memoryTools, ...identityTools];
-const is_default = ({ toolset }: Tool) => toolset === undefined;
+const every: readonly DefinedTool[] = [
+  ...searchTools,
+  ...memoryTools,
+  ...identityTools,
+  ...memoryAdminTools,
+  ...embedderTools,
+];
+const is_default = ({ toolset }: DefinedTool) => toolset === undefined;
 
 /** Every tool, in the order clients list them: the default set comes first. */
-export const TOOLS: readonly Tool[] = [...every.filter(is_default), ...every.filter((tool) => !is_default(tool))];
+export const TOOLS: readonly DefinedTool[] = [
+  ...every.filter(is_default),
+  ...every.filter((tool) => !is_default(tool)),
+];

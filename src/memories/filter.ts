@@ -1,23 +1,29 @@
 import type { Tx } from "../db.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
-import { CATEGORIES, type ListQuery, READABLE_STATES } from "./schema.ts";
+import type { MemoryFilter } from "./filter_schema.ts";
+import { CATEGORIES, type ListQuery, MAX_TAG_LENGTH, READABLE_STATES } from "./schema.ts";
 
 /** What a memory must be, field by field; null allows anything. */
 export interface Filter {
   states: string[];
   categories: string[] | null;
   access_entities: string[] | null;
-  scope: string | null;
+  scopes: string[] | null;
   app_ids: string[] | null;
-  artifact_type: string | null;
-  artifact_ref: string | null;
-  entity: string | null;
-  source: string | null;
+  apps: string[] | null;
+  artifact_types: string[] | null;
+  artifact_refs: string[] | null;
+  /** In any spelling. */
+  entities: string[] | null;
+  sources: string[] | null;
   /** RFC 3339; both ends count. */
   from_date: string | null;
   to_date: string | null;
   /** Each must be there; with a value other than null, with that value as text. */
   tags: { key: string; value: string | null }[];
+  evidence: string[] | null;
+  /** Whether one of the tags, and one of the evidence, is enough; null is no. */
+  any_of_them: true | null;
   /** Whether a search finds what an active memory replaces; null is no. Lists always show it. */
   include_superseded: true | null;
 }
@@ -27,21 +33,22 @@ export const ANY: Filter = {
   states: ["active"],
   categories: null,
   access_entities: null,
-  scope: null,
+  scopes: null,
   app_ids: null,
-  artifact_type: null,
-  artifact_ref: null,
-  entity: null,
-  source: null,
+  apps: null,
+  artifact_types: null,
+  artifact_refs: null,
+  entities: null,
+  sources: null,
   from_date: null,
   to_date: null,
   tags: [],
+  evidence: null,
+  any_of_them: null,
   include_superseded: null,
 };
 
 const MAX_TAGS = 16;
-/** A key of 128, the sign, a value of 1024. */
-const MAX_TAG_LENGTH = 1153;
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$/;
 /** The end of the year 9999, in milliseconds. */
 const LAST_MOMENT = 253_402_300_799_999;
@@ -67,15 +74,16 @@ export function filterFrom(query: ListQuery, tags: string[] = []): Filter {
   const states =
     words("states", READABLE_STATES) ?? (query.show_archived === "true" ? ["active", "archived"] : ["active"]);
   const filter: Filter = {
+    ...ANY,
     states: query.state ? [query.state] : states,
     categories: query.category ? [query.category] : (words("categories", CATEGORIES) ?? null),
-    access_entities: query.access_entity ? [query.access_entity] : null,
-    scope: query.scope ?? null,
-    app_ids: query.app_id ? [query.app_id] : (query.app_ids?.split(",") ?? null),
-    artifact_type: query.artifact_type ?? null,
-    artifact_ref: query.artifact_ref ?? null,
-    entity: query.entity ?? null,
-    source: query.source ?? null,
+    access_entities: listed(query.access_entity),
+    scopes: listed(query.scope),
+    app_ids: listed(query.app_id) ?? query.app_ids?.split(",") ?? null,
+    artifact_types: listed(query.artifact_type),
+    artifact_refs: listed(query.artifact_ref),
+    entities: listed(query.entity),
+    sources: listed(query.source),
     from_date: instantFrom(query.from_date, "from_date", errors),
     to_date: instantFrom(query.to_date, "to_date", errors),
     tags: tags.map(tagFrom),
@@ -84,6 +92,36 @@ export function filterFrom(query: ListQuery, tags: string[] = []): Filter {
   if (errors.length > 0) throw invalidInput(errors);
   return filter;
 }
+
+/** The filter that a filter object asks for. Throws INVALID_INPUT for what its schema cannot say, at `filter.…`. */
+export function filterOf(given: MemoryFilter): Filter {
+  const errors: FieldError[] = [];
+  const tags = listed(given.tag) ?? [];
+  if (tags.length > MAX_TAGS) errors.push({ at: "filter.tag", message: `must be at most ${MAX_TAGS}` });
+  const filter: Filter = {
+    states: listed(given.state) ?? ANY.states,
+    categories: listed(given.category),
+    access_entities: listed(given.access_entity),
+    scopes: listed(given.scope),
+    app_ids: null,
+    apps: listed(given.app),
+    artifact_types: listed(given.artifact_type),
+    artifact_refs: listed(given.artifact_ref),
+    entities: listed(given.entity),
+    sources: listed(given.source),
+    from_date: instantFrom(given.from_date, "filter.from_date", errors),
+    to_date: instantFrom(given.to_date, "filter.to_date", errors),
+    tags: tags.map(tagFrom),
+    evidence: listed(given.evidence),
+    any_of_them: given.match === "any" || null,
+    include_superseded: given.include_superseded || null,
+  };
+  if (errors.length > 0) throw invalidInput(errors);
+  return filter;
+}
+
+const listed = <T>(value: T | T[] | undefined): T[] | null =>
+  value === undefined ? null : Array.isArray(value) ? value : [value];
 
 /** A moment of a query as RFC 3339; null where none is given or, with an error put to the others, none is readable. */
 export function instantFrom(text: string | undefined, at: string, errors: FieldError[]): string | null {
@@ -110,18 +148,23 @@ export const matching = (tx: Tx, filter: Filter) => tx`
   state = any (${filter.states})
   and (${filter.categories}::text[] is null or category = any (${filter.categories}))
   and (${filter.app_ids}::uuid[] is null or app_id = any (${filter.app_ids}))
-  and (${filter.artifact_type}::text is null or artifact_type = ${filter.artifact_type})
-  and (${filter.artifact_ref}::text is null or artifact_ref = ${filter.artifact_ref})
-  and (${filter.source}::text is null or source = ${filter.source})
+  and (${filter.apps}::text[] is null or app = any (${filter.apps}))
+  and (${filter.artifact_types}::text[] is null or artifact_type = any (${filter.artifact_types}))
+  and (${filter.artifact_refs}::text[] is null or artifact_ref = any (${filter.artifact_refs}))
+  and (${filter.sources}::text[] is null or source = any (${filter.sources}))
   and (${filter.from_date}::text is null or memories.created_at >= ${filter.from_date}::text::timestamptz)
   and (${filter.to_date}::text is null or memories.created_at <= ${filter.to_date}::text::timestamptz)
-  and (${filter.entity}::text is null or exists (
-    select from unnest(entities) as name where app.entity_key(name) = app.entity_key(${filter.entity})))
-  and not exists (
-    select from json_to_recordset(${JSON.stringify(filter.tags)}::text::json) as wanted (key text, value text)
-    where not jsonb_exists(tags, key) or (value is not null and tags ->> key is distinct from value))`;
+  and (${filter.entities}::text[] is null or exists (
+    select from unnest(entities) as name, unnest(${filter.entities}::text[]) as wanted
+    where app.entity_key(name) = app.entity_key(wanted)))
+  and (${filter.evidence}::text[] is null or case when ${filter.any_of_them ?? false}
+    then evidence && ${filter.evidence} else evidence @> ${filter.evidence} end)
+  and (${filter.tags.length} = 0 or (
+    select case when ${filter.any_of_them ?? false} then bool_or(fits) else bool_and(fits) end
+    from json_to_recordset(${JSON.stringify(filter.tags)}::text::json) as wanted (key text, value text),
+         lateral (select jsonb_exists(tags, key) and (value is null or tags ->> key = value) as fits) as judged))`;
 
 /** The condition on its `spaces`. */
-export const within = (tx: Tx, { access_entities, scope }: Filter) => tx`
+export const within = (tx: Tx, { access_entities, scopes }: Filter) => tx`
   (${access_entities}::text[] is null or access_entity = any (${access_entities}))
-  and (${scope}::text is null or split_part(access_entity, ':', 1) = ${scope})`;
+  and (${scopes}::text[] is null or split_part(access_entity, ':', 1) = any (${scopes}))`;

@@ -34,7 +34,8 @@ export function lean({ app_id: _app, scope: _scope, source, ...memory }: Memory)
 
 const isEmpty = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 
-const PREVIEW = 280;
+/** Characters of a text that a rendering shows. */
+export const PREVIEW = 280;
 
 /** One line for a memory, its text quoted so that it cannot pass for ours. */
 export const line = ({ id, category, content }: LeanMemory, extra = "") =>

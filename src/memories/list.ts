@@ -3,17 +3,20 @@ import { invalidInput } from "../problem.ts";
 import { findIn } from "../search/service.ts";
 import { columns } from "./columns.ts";
 import { cursorFrom, cursorOf } from "./cursor.ts";
-import { type Filter, filterFrom, matching, within } from "./filter.ts";
+import { ANY, type Filter, matching, within } from "./filter.ts";
 import type { ListQuery, Memory, MemoryPage } from "./schema.ts";
 
 /** Totals are counted up to here, and pages reach no further; beyond, `total_is` says at_least. */
 export const MAX_TOTAL = 10_000;
 
+/** Which page, and in which order. */
+type Paging = Pick<ListQuery, "page" | "size" | "cursor" | "search_query" | "sort_column" | "sort_direction">;
+
 /**
  * A page of what the caller sees: newest first, by another column, or best first with a search_query. By `page` (with a
  * total) or, newest first and stable while rows are written, by `cursor`. Throws INVALID_INPUT.
  */
-export async function listMemories(caller: Caller, query: ListQuery, tags: string[] = []): Promise<MemoryPage> {
+export async function listMemories(caller: Caller, query: Paging, filter: Filter = ANY): Promise<MemoryPage> {
   const { page = 1, size = 20, cursor, search_query, sort_column, sort_direction } = query;
   const is_newest_first = (sort_column ?? "created_at") === "created_at" && sort_direction !== "asc";
   if (cursor && (query.page || search_query || !is_newest_first))
@@ -22,7 +25,6 @@ export async function listMemories(caller: Caller, query: ListQuery, tags: strin
     throw invalidInput([{ at: sort_column ? "sort_column" : "sort_direction", message: "goes without search_query" }]);
   if (page * size > MAX_TOTAL)
     throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
-  const filter = filterFrom(query, tags);
 
   return caller.read(async (tx) => {
     if (search_query) {
@@ -76,7 +78,7 @@ function newest(tx: Tx, filter: Filter, offset: number, size: number, cursor: st
 }
 
 /** By another column: every row that fits is looked at, so it is for pages and not for walking. */
-function sorted(tx: Tx, filter: Filter, offset: number, size: number, query: ListQuery): Promise<Memory[]> {
+function sorted(tx: Tx, filter: Filter, offset: number, size: number, query: Paging): Promise<Memory[]> {
   const { sort_column = "created_at", sort_direction } = query;
   const column = {
     created_at: tx`memories.created_at`,

@@ -3,6 +3,7 @@ import { t } from "elysia";
 import { definePrompt } from "../mcp/prompt.ts";
 import { closed, oneOf } from "../schema.ts";
 import { searchMemories } from "../search/service.ts";
+import { filterOf } from "./filter.ts";
 import { lean } from "./lean.ts";
 import { listMemories } from "./list.ts";
 import { memoryUri } from "./resources.ts";
@@ -90,7 +91,7 @@ export const memoryPrompts = [
       closed,
     ),
     async messages(caller, query) {
-      const { items, total } = await listMemories(caller, { ...query, size: REVIEWED });
+      const { items, total } = await listMemories(caller, { size: REVIEWED }, filterOf(query));
       return [
         said(
           `Attached are the newest ${items.length} of ${total ?? items.length} stored memories` +

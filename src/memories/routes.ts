@@ -2,6 +2,7 @@ import { Elysia, t } from "elysia";
 import { tagged, writeOptions } from "../http/preconditions.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { closed, Id } from "../schema.ts";
+import { filterFrom } from "./filter.ts";
 import { listMemories } from "./list.ts";
 import {
   Deleted,
@@ -40,7 +41,8 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
   .use(signedIn)
   .get(
     "",
-    ({ caller, query, request }) => listMemories(caller, query, new URL(request.url).searchParams.getAll("tag")),
+    ({ caller, query, request }) =>
+      listMemories(caller, query, filterFrom(query, new URL(request.url).searchParams.getAll("tag"))),
     {
       query: ListQuery,
       response: { 200: MemoryPage },

@@ -44,6 +44,8 @@ const Evidence = t.Array(t.String({ minLength: 1, maxLength: 2048 }), {
   maxItems: 32,
   description: "Links, commits, ADR numbers.",
 });
+/** Of `key=value` in a filter: a key of 128, the sign, a value of 1024. */
+export const MAX_TAG_LENGTH = 1153;
 const TagKey = t.String({ minLength: 1, maxLength: 128 });
 // As a pattern, and the object closed: a key that matched none would go by unchecked, and `.` does not match a newline.
 const AnyTagKey = t.String({ pattern: "^[\\s\\S]{1,128}$" });
@@ -66,7 +68,8 @@ const CodeRef = t.Object(
   { additionalProperties: false },
 );
 const CodeRefs = t.Array(CodeRef, { maxItems: 32, description: "Places in code." });
-const Source = oneOf(["user", "inference", "import"], { description: "Default user." });
+export const SOURCES = ["user", "inference", "import"] as const;
+const Source = oneOf(SOURCES, { description: "Default user." });
 const Supersedes = t.String({ format: "uuid", description: "Id of an older memory that this one replaces." });
 const Metadata = t.Object({}, { additionalProperties: true, description: "Any other JSON object, up to 16384 bytes." });
 

@@ -1,83 +1,25 @@
-import { type Static, type TSchema, t } from "elysia";
+import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
 import { invalidInput, Problem } from "../problem.ts";
-import { closed, Id, oneOf } from "../schema.ts";
-import { LeanMemory, lean, line } from "./lean.ts";
+import { closed, Id } from "../schema.ts";
+import { filterOf } from "./filter.ts";
+import { MOVED } from "./filter_schema.ts";
+import { LeanMemory, lean, line, PREVIEW, preview } from "./lean.ts";
+import { memoryLinks } from "./links.ts";
 import { listMemories } from "./list.ts";
+import { Deleted, type MemoryChanges, type NewMemory } from "./schema.ts";
+import { addMemories, addMemory, deleteMemories, getMemory, memoryHistory, updateMemory } from "./service.ts";
 import {
-  CATEGORIES,
-  CLEARABLE,
-  Deleted,
-  fields,
-  type MemoryChanges,
-  type NewMemory,
-  READABLE_STATES,
-  SpaceName,
-} from "./schema.ts";
-import {
-  addMemories,
-  addMemory,
-  deleteAllMemories,
-  deleteMemories,
-  getMemory,
-  memoryHistory,
-  updateMemory,
-} from "./service.ts";
-
-const { content, ...structured } = fields;
-
-const structuredFields = t.Partial(t.Object(structured)).properties;
-
-const idempotency_key = t.Optional(
-  t.String({ pattern: "^[\\x21-\\x7e]{1,256}$", description: "Same key, same write: safe to retry for 24 hours." }),
-);
-
-const NewText = t.Object({ text: content, ...structuredFields }, closed);
-const MAX_TEXTS = 20;
-
-const NewTexts = <S extends TSchema>(item: S) =>
-  t.Object(
-    {
-      text: t.Optional(content),
-      memories: t.Optional(
-        t.Array(item, {
-          minItems: 1,
-          maxItems: MAX_TEXTS,
-          description: "Several, each with text and the fields beside.",
-        }),
-      ),
-      ...structuredFields,
-      idempotency_key,
-    },
-    closed,
-  );
-
-/** The fields by name: what each may be is told once, beside `text` of add_memories. */
-const byName = Object.fromEntries(Object.keys(structured).map((name) => [name, t.Optional(t.Unknown())])) as Record<
-  keyof typeof structured,
-  TSchema
->;
-const AnyText = t.Object({ text: t.String(), ...byName }, closed);
-
-const Changes = <F extends Record<string, TSchema>>(changed: F) =>
-  t.Object(
-    {
-      memory_id: Id,
-      text: t.Optional(content),
-      ...changed,
-      clear: t.Optional(t.Array(oneOf(CLEARABLE), { maxItems: CLEARABLE.length, description: "Fields to empty." })),
-      if_revision: t.Optional(
-        t.Number({
-          minimum: 1,
-          maximum: 999_999_999,
-          multipleOf: 1,
-          description: "Only if it is still at this revision.",
-        }),
-      ),
-      idempotency_key,
-    },
-    closed,
-  );
+  Changes,
+  Ids,
+  Listing,
+  type NewText,
+  NewTexts,
+  toldOfChanges,
+  toldOfKey,
+  toldOfListing,
+  toldOfNewTexts,
+} from "./tool_inputs.ts";
 
 const counted = (count: number, what: string) => `${count} ${count === 1 ? what : what.replace(/y$/, "ies")}`;
 
@@ -89,8 +31,8 @@ export const memoryTools = [
       "Call it when a decision, convention, fact or lesson should outlive this session; give one text, or up to 20 " +
       "memories. Gives the id of each stored memory and its space.",
     effect: "adds",
-    input: NewTexts(NewText),
-    told: NewTexts(AnyText),
+    input: NewTexts,
+    told: toldOfNewTexts,
     output: t.Object({
       memories: t.Array(
         t.Object({
@@ -134,23 +76,17 @@ export const memoryTools = [
       "Call it to see what was stored last, or to walk through everything. Gives memories newest first and a cursor " +
       "for the next page.",
     effect: "reads",
-    input: t.Object(
-      {
-        state: t.Optional(oneOf(READABLE_STATES, { description: "Default active." })),
-        category: t.Optional(oneOf(CATEGORIES)),
-        access_entity: t.Optional(SpaceName),
-        limit: t.Optional(t.Number({ minimum: 1, maximum: 100, multipleOf: 1, description: "Default 20." })),
-        cursor: t.Optional(t.String({ minLength: 1, maxLength: 256 })),
-      },
-      closed,
-    ),
+    input: Listing,
+    told: toldOfListing,
+    moved: MOVED,
     output: t.Object({
       items: t.Array(LeanMemory),
       total: t.Optional(t.Number()),
       next_cursor: t.Optional(t.String()),
     }),
-    async run(caller, { limit, ...query }) {
-      const { items, total, next_cursor } = await listMemories(caller, { ...query, ...(limit && { size: limit }) });
+    async run(caller, { filter = {}, limit, cursor }) {
+      const paging = { ...(limit && { size: limit }), ...(cursor && { cursor }) };
+      const { items, total, next_cursor } = await listMemories(caller, paging, filterOf(filter));
       return { items: items.map(lean), ...(total !== null && { total }), ...(next_cursor && { next_cursor }) };
     },
     text: ({ items, next_cursor }) =>
@@ -164,11 +100,15 @@ export const memoryTools = [
     name: "get_memory",
     title: "Read a memory",
     description:
-      "Call it with an id from a search or list when the preview is not enough. Gives the whole memory, with its last " +
-      "20 revisions if asked.",
+      "Call it with an id when a preview is not enough. Gives the whole memory, if asked with its last 20 revisions and " +
+      "with what it replaces, what replaces it and its thread's neighbours.",
     effect: "reads",
     input: t.Object(
-      { memory_id: Id, history: t.Optional(t.Boolean({ description: "With what it was before. Default false." })) },
+      {
+        memory_id: Id,
+        history: t.Optional(t.Boolean({ description: "Default false." })),
+        links: t.Optional(t.Boolean({ description: "Default false." })),
+      },
       closed,
     ),
     output: t.Composite([
@@ -185,11 +125,23 @@ export const memoryTools = [
             }),
           ),
         ),
+        links: t.Optional(
+          t.Array(
+            t.Object({
+              relation: t.String(),
+              id: t.String(),
+              category: t.String(),
+              created_at: t.String(),
+              preview: t.String(),
+            }),
+          ),
+        ),
       }),
     ]),
-    async run(caller, { memory_id, history = false }) {
+    async run(caller, { memory_id, history = false, links = false }) {
       const memory = lean(await getMemory(caller, memory_id));
-      if (!history) return memory;
+      const linked = links ? { links: await memoryLinks(caller, memory_id) } : {};
+      if (!history) return { ...memory, ...linked };
       const { items } = await memoryHistory(caller, memory_id, {});
       const told = ({ revision, content, state, updated_at, updated_by }: (typeof items)[number]) => ({
         revision,
@@ -198,9 +150,14 @@ export const memoryTools = [
         updated_at,
         updated_by,
       });
-      return { ...memory, history: items.map(told) };
+      return { ...memory, ...linked, history: items.map(told) };
     },
-    text: ({ id, category, content }) => `${id} ${category} ${JSON.stringify(content)}`,
+    text: ({ id, category, content, links = [], history = [] }) =>
+      [
+        `${id} ${category} ${JSON.stringify(content)}`,
+        ...links.map((link) => `${link.relation}: ${link.id} ${link.category} ${JSON.stringify(link.preview)}`),
+        ...history.map((was) => `revision ${was.revision}: ${JSON.stringify(preview(was.content, PREVIEW))}`),
+      ].join("\n"),
   }),
 
   defineTool({
@@ -210,8 +167,8 @@ export const memoryTools = [
       "Call it when a stored memory is no longer right: fields are those of add_memories, what you leave out stays, " +
       "and access_entity moves it. Gives its new revision.",
     effect: "changes",
-    input: Changes(structuredFields),
-    told: Changes(byName),
+    input: Changes,
+    told: toldOfChanges,
     output: t.Object({ id: t.String(), revision: t.Number(), access_entity: t.String(), updated_at: t.String() }),
     async run(caller, { memory_id, text, clear = [], if_revision, idempotency_key, ...given }) {
       const changes = {
@@ -235,55 +192,14 @@ export const memoryTools = [
     name: "delete_memories",
     title: "Delete memories",
     description:
-      "Call it with ids when memories are wrong or not wanted any more. Gives how many were deleted, and how many " +
-      "skipped because they were not found.",
+      "Call it with ids of memories that are wrong or not wanted any more. Gives how many were deleted, and how many " +
+      "were not found.",
     effect: "deletes",
-    input: t.Object({ memory_ids: t.Array(Id, { minItems: 1, maxItems: 1000 }), idempotency_key }, closed),
+    input: Ids,
+    told: toldOfKey,
     output: Deleted,
     run: (caller, { memory_ids, idempotency_key }) => deleteMemories(caller, memory_ids, { idempotency_key }),
     text: ({ deleted, skipped }) => `Deleted ${deleted}, skipped ${skipped}.`,
-  }),
-
-  defineTool({
-    name: "delete_all_memories",
-    title: "Delete all memories",
-    description:
-      "Call it only when the user has asked to empty a space, or everything the token opens, team-mates' memories in " +
-      "shared spaces included. Gives how many were deleted; a wrong number in confirm deletes nothing and names the right one.",
-    effect: "deletes",
-    toolset: "admin",
-    input: t.Object(
-      {
-        confirm: t.String({ pattern: "^(0|[1-9][0-9]{0,8})$", description: "How many memories that is." }),
-        access_entity: t.Optional(SpaceName),
-      },
-      closed,
-    ),
-    output: Deleted,
-    run: (caller, { confirm, access_entity }) =>
-      deleteAllMemories(caller, { expected: Number(confirm), access_entity }),
-    text: ({ deleted }) => `Deleted ${deleted}.`,
-  }),
-
-  defineTool({
-    name: "add_memories_status",
-    title: "State of a write",
-    description:
-      "Writes are done when their tool answers, so there is no need to call it; it is here for clients that still ask. " +
-      "Always gives that the work is done.",
-    effect: "reads",
-    toolset: "admin",
-    input: t.Object(
-      {
-        job_id: t.Optional(t.String({ minLength: 1, maxLength: 128 })),
-        status_filter: t.Optional(oneOf(["running", "completed", "failed", "all", "queued", "succeeded", "partial"])),
-        limit: t.Optional(t.Number({ minimum: 1, maximum: 100, multipleOf: 1 })),
-      },
-      closed,
-    ),
-    output: t.Object({ status: t.Literal("done"), jobs: t.Array(t.Object({})), count: t.Literal(0) }),
-    run: async () => ({ status: "done" as const, jobs: [], count: 0 as const }),
-    text: () => "Done: memories are stored when add_memories answers.",
   }),
 ];
 
@@ -302,4 +218,4 @@ async function namingText<T>(work: Promise<T>): Promise<T> {
 }
 
 /** The one name that differs: tools call it text, as their users know it; everything else calls it content. */
-const asNewMemory = ({ text, ...rest }: Static<typeof NewText>): NewMemory => ({ content: text, ...rest });
+const asNewMemory = ({ text, ...rest }: NewText): NewMemory => ({ content: text, ...rest });

@@ -1,24 +1,7 @@
 import { type Static, t } from "elysia";
-import { CATEGORIES, Memory, READABLE_STATES, SpaceName } from "../memories/schema.ts";
-import { closed, oneOf } from "../schema.ts";
-
-const oneOrMore = <const W extends readonly [string, ...string[]]>(words: W, description: string) =>
-  t.Union([oneOf(words), t.Array(oneOf(words), { minItems: 1, maxItems: words.length })], { description });
-
-/** What every hit must be. Several values of one field: any of them. */
-export const Filter = t.Object(
-  {
-    category: t.Optional(oneOrMore(CATEGORIES, "One or several.")),
-    state: t.Optional(oneOrMore(READABLE_STATES, "Default active.")),
-    access_entity: t.Optional(
-      t.Union([SpaceName, t.Array(SpaceName, { minItems: 1, maxItems: 32 })], { description: "Only in these spaces." }),
-    ),
-    include_superseded: t.Optional(t.Boolean({ description: "Those that a newer one replaces too. Default false." })),
-  },
-  closed,
-);
-
-export type Filter = Static<typeof Filter>;
+import { MemoryFilter } from "../memories/filter_schema.ts";
+import { Memory } from "../memories/schema.ts";
+import { closed } from "../schema.ts";
 
 export const SearchRequest = t.Object(
   {
@@ -28,7 +11,7 @@ export const SearchRequest = t.Object(
       description: 'Words (any of them, ranked), "phrases" and -excluded words (binding).',
     }),
     limit: t.Optional(t.Number({ minimum: 1, maximum: 50, multipleOf: 1, description: "Default 10." })),
-    filter: t.Optional(Filter),
+    filter: t.Optional(MemoryFilter),
   },
   closed,
 );

@@ -1,7 +1,7 @@
 import type { Caller, Tx } from "../db.ts";
 import { milliseconds } from "../log.ts";
 import { columns } from "../memories/columns.ts";
-import { ANY, type Filter, within } from "../memories/filter.ts";
+import { type Filter, filterOf, within } from "../memories/filter.ts";
 import type { Memory } from "../memories/schema.ts";
 import { fitting, lexicalHits } from "./lexical.ts";
 import { labelledBy } from "./named.ts";
@@ -17,19 +17,13 @@ const RANKED = 200;
 /** What being named by the query adds to what a memory earns by its words. */
 const NAMED = 0.5;
 
-/** What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. */
-export function searchMemories(
+/** What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. Throws INVALID_INPUT. */
+export async function searchMemories(
   caller: Caller,
   { query, limit = 10, filter = {} }: SearchRequest,
 ): Promise<SearchAnswer> {
   const started = performance.now();
-  const wanted = {
-    ...ANY,
-    states: listed(filter.state) ?? ANY.states,
-    categories: listed(filter.category),
-    access_entities: listed(filter.access_entity),
-    include_superseded: filter.include_superseded || null,
-  };
+  const wanted = filterOf(filter);
   return caller.read(async (tx) => {
     const { found, total } = await findIn(tx, query, wanted, { offset: 0, limit, count_to: MAX_COUNT });
     return {
@@ -98,7 +92,7 @@ async function rank(tx: Tx, query: string, filter: Filter, keep: number, count_t
 
 /** The spaces a filter names, those the caller sees; null where it names none. */
 async function spacesFor(tx: Tx, filter: Filter): Promise<number[] | null> {
-  if (filter.access_entities === null && filter.scope === null) return null;
+  if (filter.access_entities === null && filter.scopes === null) return null;
   const rows = await tx<{ id: number }[]>`select id from brain.spaces where ${within(tx, filter)}`;
   return rows.map(({ id }) => id);
 }
@@ -116,6 +110,3 @@ async function fittingOf(
     where id = any (${ids as string[]}::uuid[]) and ${fitting(tx, filter, phrases, excluded)}`;
   return new Set(rows.map(({ id }) => id));
 }
-
-const listed = <T>(value: T | T[] | undefined): T[] | null =>
-  value === undefined ? null : Array.isArray(value) ? value : [value];

@@ -1,5 +1,6 @@
 import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
+import { MOVED, toldFilter } from "../memories/filter_schema.ts";
 import { LeanMemory, lean, line } from "../memories/lean.ts";
 import { SearchRequest, score } from "./schema.ts";
 import { searchMemories } from "./service.ts";
@@ -13,6 +14,8 @@ export const searchTools = [
       "memories, best first, each with a score.",
     effect: "reads",
     input: SearchRequest,
+    told: { filter: toldFilter },
+    moved: MOVED,
     output: t.Object({
       results: t.Array(t.Composite([LeanMemory, t.Object({ score, matched: t.Array(t.String()) })])),
       total_count: t.Number(),

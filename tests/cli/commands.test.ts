@@ -4,7 +4,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { brain } from "../support/processes.ts";
 
 describe("help", () => {
-  test.each(["up", "serve", "token", "migrate", "verify", "audit", "leak-check", "doctor", "env", "db"])(
+  test.each(["up", "serve", "connect", "token", "migrate", "verify", "audit", "leak-check", "doctor", "env", "db"])(
     "%s --help tells what it does",
     async (command) => {
       const { code, out } = await brain([command, "--help"]);
@@ -23,6 +23,11 @@ describe("help", () => {
     [["token"]],
     [["token", "--user", "a", "--org", "b", "--scopes", "memories:burn"]],
     [["db", "burn"]],
+    [["connect", "burn"]],
+    [["connect", "cursor", "--transport", "carrier-pigeon"]],
+    [["connect", "cursor", "--url", "brain.example.com"]],
+    [["connect", "cursor", "--toolsets", "everything"]],
+    [["connect", "cursor", "--name", "a.b"]],
     [["leak-check", "--only", "burn"]],
   ])("%j is told what is wrong, with code 2", async (args) => {
     const { code, err } = await brain(args);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { openDatabase } from "../../src/db.ts";
+import { filterOf } from "../../src/memories/filter.ts";
 import { listMemories } from "../../src/memories/list.ts";
 import { openWorld, type World } from "../support/world.ts";
 
@@ -48,16 +49,20 @@ async function rowsRead(work: (database: ReturnType<typeof openDatabase>) => Pro
 const few = { org: "acme", sub: "few", jti: "x", scopes: new Set<string>(), grants: ["user:few"], expires_at: 0 };
 
 test.each([
-  ["a page", {}],
-  ["a page and its total", { size: 5 }],
-  ["a filtered page", { category: "decision" as const }],
-  ["a state with no rows", { state: "archived" as const }],
-  ["a search", { search_query: "row" }],
-  ["a search for a word only the colleague uses", { search_query: "9999" }],
-])("%s reads no more than the caller's own rows", async (_what, query) => {
+  ["a page", {}, {}],
+  ["a page and its total", { size: 5 }, {}],
+  ["a filtered page", {}, { category: "decision" as const }],
+  ["a page of one tag", {}, { tag: "env=prod", evidence: ["x"] }],
+  ["a page by any of some tags", {}, { tag: ["env=prod", "ok"], match: "any" as const }],
+  ["a page about something", {}, { entity: "Bun", app: "rest", scope: "user" as const }],
+  ["a state with no rows", {}, { state: "archived" as const }],
+  ["a search", { search_query: "row" }, {}],
+  ["a search for a word only the colleague uses", { search_query: "9999" }, {}],
+])("%s reads no more than the caller's own rows", async (_what, query, filter) => {
   const rows = await rowsRead(async (database) => {
     // Often enough for the driver's prepared statement to get its generic plan.
-    for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest", ""), query);
+    for (let times = 0; times < 8; times++)
+      await listMemories(database.callerFor(few, "rest", ""), query, filterOf(filter));
   });
   expect(rows / 8).toBeLessThanOrEqual(FEW * 4);
 });

@@ -16,6 +16,7 @@ beforeAll(async () => {
         artifact_type: "api",
         artifact_ref: "POST /x",
         entities: ["PostgreSQL", "C++"],
+        evidence: ["ADR 1", "ADR 2"],
       },
       {
         content: "b",
@@ -89,6 +90,51 @@ test.each([
   ["search_query=b&tag=env=prod", "b"],
 ])("%s", async (query, contents) => {
   expect(await listed(query)).toBe(contents);
+});
+
+/** The same filters as list_memories takes them, and what only they can say. */
+const byTool = async (filter: object) => {
+  const { call } = await world.assistant(lena);
+  // biome-ignore lint/suspicious/noExplicitAny: a page or a problem
+  const answer: any = await call("list_memories", { filter });
+  if (answer.problem) return `${answer.problem.status} ${answer.problem.errors?.map(({ at }: { at: string }) => at)}`;
+  return answer.items
+    .map((item: { content: string }) => item.content)
+    .sort()
+    .join("");
+};
+
+test.each([
+  [{}, "abdef"],
+  [{ state: ["active", "archived"] }, "abcdef"],
+  [{ state: "archived" }, "c"],
+  [{ category: ["note", "runbook"] }, "bdf"],
+  [{ access_entity: "project:l" }, "b"],
+  [{ scope: ["project", "team"], state: ["active", "archived"] }, "bc"],
+  [{ app: "claude-code" }, "f"],
+  [{ app: ["claude-code", "rest"] }, "abdef"],
+  [{ app_id: "01a2079c-0000-7000-8000-000000000000" }, "422 filter.app_id"],
+  [{ artifact_type: ["api", "db"], artifact_ref: "POST /x" }, "a"],
+  [{ entity: ["POSTGRES-QL", "c"] }, "abe"],
+  [{ source: ["inference", "import"], state: "archived" }, "c"],
+  [{ tag: "env" }, "bd"],
+  [{ tag: ["env=prod", "size=2"] }, "b"],
+  [{ tag: ["env=prod", "x=y"] }, ""],
+  [{ tag: ["env=prod", "a,b"], match: "any" }, "bd"],
+  [{ evidence: ["ADR 1", "ADR 2"] }, "a"],
+  [{ evidence: ["ADR 1", "ADR 3"] }, ""],
+  [{ evidence: ["ADR 1", "ADR 3"], match: "any" }, "a"],
+  [{ evidence: ["ADR 1", "ADR 3"], tag: ["x"], match: "any" }, ""],
+  [{ from_date: "0", to_date: "2020-01-01T00:00:00Z" }, "de"],
+  [{ category: null, state: "active" }, "abdef"],
+  [{ from_date: "yesterday" }, "422 filter.from_date"],
+  [{ tag: Array.from({ length: 17 }, (_, index) => `k${index}`) }, "422 filter.tag"],
+  [{ state: "deleted" }, "422 filter.state"],
+  [{ include_superseded: true }, "422 filter.include_superseded"],
+  [{ colour: "red" }, "422 filter.colour"],
+  [{ category: [] }, "422 filter.category"],
+])("list_memories with %j", async (filter, contents) => {
+  expect(await byTool(filter)).toBe(contents);
 });
 
 test("a date copied from an answer includes the very memory it was copied from", async () => {

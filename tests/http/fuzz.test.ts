@@ -6,7 +6,7 @@ import type { RegisteredRoute } from "../../src/http/openapi.ts";
 import { classify } from "../../src/mcp/messages.ts";
 import { TOOLS } from "../../src/mcp/tools.ts";
 import { INTERNAL_ERROR } from "../../src/mcp/transport.ts";
-import { CATEGORIES, fields, READABLE_STATES } from "../../src/memories/schema.ts";
+import { CATEGORIES, READABLE_STATES } from "../../src/memories/schema.ts";
 import { PROBLEM_CODES } from "../../src/problem.ts";
 import { parse } from "../../src/schema.ts";
 import { fitting, type Hints, NAME_MARK, VALUE_MARK, word } from "../support/arbitrary.ts";
@@ -34,7 +34,7 @@ let world: World;
 beforeAll(async () => {
   world = await openWorld({ mcp_heartbeat_seconds: 86_400 });
   const schemas = world.app.registered.flatMap(({ hooks }) => [hooks.body, hooks.query, hooks.params]);
-  ours = JSON.stringify([schemas, TOOLS.map(({ listed }) => listed), fields, fay.grants]);
+  ours = JSON.stringify([schemas, TOOLS.map(({ input }) => input), fay.grants]);
   // Her user and apps are there from now on: a first sight writes them, whatever becomes of its request.
   for (const access_entity of USED_SPACES) await world.api(fay).post("/memories", { content: "x", access_entity });
   await (await world.assistant(fay, { user_agent: USER_AGENT })).call("add_memories", { text: "x" });
@@ -228,28 +228,26 @@ function hintsFor(ids: string[], cursor: string, content_name: "content" | "text
     .date({ noInvalidDate: true, min: new Date(0), max: new Date("9999-12-31") })
     .map((date) => date.toJSON());
   return {
-    values: {
-      id,
-      memory_id: id,
-      memory_ids: fc.array(id, { minLength: 1, maxLength: 6 }),
-      supersedes: id,
-      memories: fc.array(fc.record({ [content_name]: fc.oneof(said, word) }), { minLength: 1, maxLength: 3 }),
-      content: said,
-      text: said,
-      query,
-      search_query: query,
-      access_entity: fc.constantFrom(...USED_SPACES, ...NEW_SPACES, "auto", "project:acme/other", "user:ben"),
-      cursor: fc.constant(cursor),
-      states: several(READABLE_STATES),
-      categories: several(CATEGORIES),
-      from_date: moment,
-      to_date: moment,
-      if_revision: fc.constantFrom(1, 2),
-      idempotency_key: fc.constantFrom("key-one", "key-two"),
-      client: fc.constant("cursor"),
-      user: fc.constantFrom("me", "fay"),
-    },
-    schemas: fields,
+    id,
+    memory_id: id,
+    memory_ids: fc.array(id, { minLength: 1, maxLength: 6 }),
+    supersedes: id,
+    memories: fc.array(fc.record({ [content_name]: fc.oneof(said, word) }), { minLength: 1, maxLength: 3 }),
+    content: said,
+    text: said,
+    query,
+    search_query: query,
+    access_entity: fc.constantFrom(...USED_SPACES, ...NEW_SPACES, "auto", "project:acme/other", "user:ben"),
+    cursor: fc.constant(cursor),
+    states: several(READABLE_STATES),
+    categories: several(CATEGORIES),
+    tag: fc.constantFrom("env", "env=prod"),
+    from_date: moment,
+    to_date: moment,
+    if_revision: fc.constantFrom(1, 2),
+    idempotency_key: fc.constantFrom("key-one", "key-two"),
+    client: fc.constant("cursor"),
+    user: fc.constantFrom("me", "fay"),
   };
 }
 

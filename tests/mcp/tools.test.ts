@@ -37,8 +37,8 @@ test("the tools, their annotations and arguments", async () => {
     [
       "search_memory [readOnly idempotent] query limit filter",
       "add_memories [] text memories category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata supersedes idempotency_key",
-      "list_memories [readOnly idempotent] state category access_entity limit cursor",
-      "get_memory [readOnly idempotent] memory_id history",
+      "list_memories [readOnly idempotent] filter limit cursor",
+      "get_memory [readOnly idempotent] memory_id history links",
       "update_memory [destructive idempotent] memory_id text category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata supersedes clear if_revision idempotency_key",
       "delete_memories [destructive idempotent] memory_ids idempotency_key",
       "whoami [readOnly idempotent] ",
@@ -61,6 +61,7 @@ test("the definitions stay within their budget", async () => {
   const { client } = await world.assistant(ada);
   const { tools } = await client.listTools();
   const output = tools.reduce((sum, tool) => sum + bytes(tool.outputSchema), 0);
+  console.log(`tools/list: ${bytes(tools) - output} bytes of input, ${output} of output`);
   expect(bytes(tools) - output).toBeLessThanOrEqual(10_000);
   expect(output).toBeLessThanOrEqual(6_000);
   expect(tools.length).toBeLessThanOrEqual(8);
@@ -93,7 +94,12 @@ describe("toolsets", () => {
   test("beside the default set there is what the address asks for", async () => {
     const usual = await listed("");
     expect(usual).not.toContain("delete_all_memories");
-    expect(await listed("admin")).toEqual([...usual, "delete_all_memories", "add_memories_status"]);
+    expect(await listed("admin")).toEqual([
+      ...usual,
+      "delete_all_memories",
+      "add_memories_status",
+      "get_embedder_info",
+    ]);
     expect(await listed("graph,admin")).toContain("delete_all_memories");
     expect((await listed("all")).sort()).toEqual(Object.keys(TOOL_NEEDS).sort());
   });
@@ -192,6 +198,45 @@ test("store, find, read, change, list, delete", async () => {
   expect(await call("get_memory", { memory_id })).toMatchObject({ problem: { status: 404, code: "NOT_FOUND" } });
 });
 
+test("links lead to what it replaces, what replaces it and its neighbours in the thread; never to what one may not see", async () => {
+  const { call } = await world.assistant(ada);
+  const add = async (text: string, more: object = {}) => {
+    const { memories } = (await call("add_memories", { text, thread: "pr 7", ...more })) as {
+      memories: { id: string }[];
+    };
+    return memories[0]?.id ?? "";
+  };
+  const ids: string[] = [];
+  for (const text of ["one", "two", "three", "four", "five"]) ids.push(await add(text));
+  const elsewhere = await add("in the project", { access_entity: "project:acme/web" });
+  await add("another thread", { thread: "pr 8" });
+  const newer = await add("three, better", { supersedes: ids[2], thread: "pr 9" });
+  await (await world.assistant(ben)).call("add_memories", { text: "ben's", thread: "pr 7" });
+
+  const told = async (memory_id: string | undefined) => {
+    const { links } = (await call("get_memory", { memory_id, links: true })) as { links: Record<string, string>[] };
+    return links.map(({ relation, preview }) => `${relation} ${preview}`);
+  };
+  expect(await told(ids[2])).toEqual([
+    "superseded_by three, better",
+    "earlier_in_thread two",
+    "earlier_in_thread one",
+    "later_in_thread four",
+    "later_in_thread five",
+  ]);
+  expect(await told(newer)).toEqual(["supersedes three"]);
+  expect(await told(elsewhere)).toEqual([]);
+  expect(await call("get_memory", { memory_id: newer })).not.toHaveProperty("links");
+  await call("delete_memories", { memory_ids: [ids[1], newer] });
+  expect(await told(ids[2])).not.toContain("earlier_in_thread two");
+  expect(await told(ids[2])).not.toContain("superseded_by three, better");
+});
+
+test("get_embedder_info says that there is none", async () => {
+  const { call } = await world.assistant({ ...ada, scopes: ["admin:read"] }, { toolsets: "admin" });
+  expect(await call("get_embedder_info")).toEqual({ is_ready: false, ways: ["lexical"] });
+});
+
 test("several at once, in order, all or none", async () => {
   const { call } = await world.assistant(cyd);
   const memories = Array.from({ length: 20 }, (_, index) => ({ text: `step ${index}` }));
@@ -230,6 +275,29 @@ test("update_memory refuses to change nothing, and to set and clear one field", 
   for (const args of [{}, { clear: [] }, { thread: "a", clear: ["thread"] }, { clear: ["content"] }])
     expect(await call("update_memory", { memory_id, ...args })).toMatchObject({ problem: { code: "INVALID_INPUT" } });
 });
+
+test.each(["search_memory", "list_memories"])(
+  "%s says where the filters of the earlier system have gone",
+  async (tool) => {
+    const { call } = await world.assistant(ada);
+    const args = {
+      ...(tool === "search_memory" && { query: "x" }),
+      filter_category: "note",
+      filter_tags: "a",
+      colour: "red",
+    };
+    expect(await call(tool, args)).toMatchObject({
+      problem: {
+        code: "INVALID_INPUT",
+        errors: [
+          { at: "filter_category", message: "is now filter.category" },
+          { at: "filter_tags", message: "is now filter.tag" },
+          { at: "colour", message: "is not known here" },
+        ],
+      },
+    });
+  },
+);
 
 test("whoami tells user, org, scopes and spaces", async () => {
   const { call } = await world.assistant({ ...ada, scopes: ["memories:read"] });

@@ -6,13 +6,8 @@ import fc, { type Arbitrary } from "fast-check";
  * unfuzzed.
  */
 
-/** What a schema leaves out, by the field's name. */
-export interface Hints {
-  /** Values that mean something: ids that exist, spaces that are granted. Given beside what the schema says alone. */
-  values?: Record<string, Arbitrary<unknown>>;
-  /** Schemas of fields that are told as t.Unknown(). */
-  schemas?: Record<string, TSchema>;
-}
+/** Values that mean something, by the field's name: ids that exist, granted spaces. Given beside what the schema says alone. */
+export type Hints = Record<string, Arbitrary<unknown>>;
 
 /** Begins every value that has room for it, and every name: whole or cut, an answer that has one repeats what was sent. */
 export const VALUE_MARK = "fzq";
@@ -124,10 +119,8 @@ function text(schema: Pick<TSchema, string>, marks = word): Arbitrary<string> {
 
 function object(schema: TSchema, hints: Hints): Arbitrary<object> {
   const fields = Object.entries<TSchema>(schema.properties).map(([name, property]) => {
-    const told = Object.keys(property).length === 0 ? hints.schemas?.[name] : property;
-    if (!told) throw unknown(`the field ${name}, which may be anything`);
-    const known = hints.values?.[name];
-    const alone = fitting(told, hints);
+    const known = hints[name];
+    const alone = fitting(property, hints);
     return [name, known ? fc.oneof({ weight: 3, arbitrary: known }, alone) : alone] as const;
   });
   const required: string[] = schema.required ?? [];

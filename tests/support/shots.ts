@@ -1,8 +1,8 @@
-import { type TSchema, t } from "elysia";
+import { t } from "elysia";
 import fc, { type Arbitrary } from "fast-check";
 import type { RegisteredRoute } from "../../src/http/openapi.ts";
 import { PROTOCOL_VERSIONS } from "../../src/mcp/server.ts";
-import type { Tool } from "../../src/mcp/tool.ts";
+import type { DefinedTool } from "../../src/mcp/tool.ts";
 import { oneOf } from "../../src/schema.ts";
 import { fitting, type Hints, VALUE_MARK, word } from "./arbitrary.ts";
 import { spoilt } from "./spoil.ts";
@@ -211,14 +211,17 @@ const Message = t.Object(
 );
 export const Envelope = t.Union([Message, Message, t.Array(Message, { maxItems: 20 })]);
 
-/** Calls of a tool, one or (`most`) several in a batch, their arguments as it tells of them or spoilt. */
-export function callsOf(tools: readonly Tool[], hints: Hints, { path = "/mcp?toolsets=all", most = 1 } = {}): Shots {
+/** Calls of a tool, one or (`most`) several in a batch, their arguments as they should be or spoilt. */
+export function callsOf(
+  tools: readonly DefinedTool[],
+  hints: Hints,
+  { path = "/mcp?toolsets=all", most = 1 } = {},
+): Shots {
   const calls = (is_spoilt: boolean) =>
     fc.oneof(
-      ...tools.map(({ name, listed }) => {
-        const { inputSchema } = listed as { inputSchema: TSchema };
-        return (is_spoilt ? spoilt : fitting)(inputSchema, hints).map((args) => ({ name, arguments: args }));
-      }),
+      ...tools.map(({ name, input }) =>
+        (is_spoilt ? spoilt : fitting)(input, hints).map((args) => ({ name, arguments: args })),
+      ),
     );
   return (is_spoilt) =>
     fc.array(calls(is_spoilt), { minLength: 1, maxLength: most }).map((params) => {

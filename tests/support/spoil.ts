@@ -12,7 +12,7 @@ declare global {
 
 /** Values of which one or several places are wrong: another type, too long, too many, missing, unknown, unkeepable. */
 export function spoilt(schema: TSchema, hints: Hints = {}): Arbitrary<unknown> {
-  const too_much = fc.constantFrom(...limitsOf([schema, hints.schemas]).map((limit) => limit + 1), 9);
+  const too_much = fc.constantFrom(...limitsOf(schema).map((limit) => limit + 1), 9);
   const name = fc.oneof({ weight: 3, arbitrary: fieldName }, fc.constantFrom(...NAMES));
   const change: Arbitrary<Change> = fc.oneof(
     { weight: 5, arbitrary: wrong.map((value) => () => value) },
@@ -75,10 +75,10 @@ function nested(mark: string, depth: number, within: (inner: unknown) => unknown
   return value;
 }
 
-/** Every length and count the schemas know. */
-function limitsOf(schemas: unknown): number[] {
+/** Every length and count the schema knows. */
+function limitsOf(schema: unknown): number[] {
   const limits = new Set<number>();
-  JSON.stringify(schemas, (key, value: unknown) => {
+  JSON.stringify(schema, (key, value: unknown) => {
     if (/^max(Length|Items|Properties)$/.test(key) && typeof value === "number") limits.add(value);
     return value;
   });

@@ -67,16 +67,39 @@ describe("tool schemas", () => {
     ).split(" "),
   );
 
-  test.each(TOOLS.map((tool) => [tool.name, tool.listed] as const))(
-    "%s is plain JSON Schema, all objects of it closed",
-    (_name, listed) => {
-      const { inputSchema } = JSON.parse(JSON.stringify(listed)) as { inputSchema: Record<string, unknown> };
-      for (const [path, schema] of within(inputSchema)) {
+  const shaped = ({ input, listed }: (typeof TOOLS)[number]) =>
+    JSON.parse(JSON.stringify({ input, ...listed })) as Record<"input" | "inputSchema" | "outputSchema", never>;
+
+  test.each(TOOLS.map((tool) => [tool.name, tool] as const))(
+    "%s takes plain JSON Schema, all objects of it closed, and lists the same fields",
+    (_name, tool) => {
+      const { input, inputSchema } = shaped(tool);
+      for (const [path, schema] of within(input)) {
         expect([path, Object.keys(schema).filter((key) => !KNOWN.has(key))]).toEqual([path, []]);
         if (schema.type === "object" && !path.endsWith("metadata"))
           expect([path, schema.additionalProperties]).toEqual([path, false]);
         expect(schema.default).toBeUndefined();
       }
+      const named = (schema: Record<string, unknown>) =>
+        [...within(schema)]
+          .map(([path]) => path.replaceAll("[]", ""))
+          .filter((path) => !/\.(tags|code_refs)\./.test(path));
+      expect(new Set(named(inputSchema))).toEqual(new Set(named(input)));
+    },
+  );
+
+  test.each(TOOLS.map((tool) => [tool.name, tool] as const))(
+    "%s lists portable schemas: everything typed, lists with items, closed where there are fields",
+    (_name, tool) => {
+      const { inputSchema, outputSchema } = shaped(tool);
+      for (const [path, schema] of [...within(inputSchema), ...within(outputSchema)]) {
+        expect([path, typeof (schema.type ?? schema.anyOf)]).toEqual([path, schema.type ? "string" : "object"]);
+        expect([path, "items" in schema]).toEqual([path, schema.type === "array"]);
+        expect(schema).not.toHaveProperty("patternProperties");
+      }
+      for (const [path, schema] of within(inputSchema))
+        if (schema.properties) expect([path, schema.additionalProperties]).toEqual([path, false]);
+        else if (schema.type === "object") expect(path).toMatch(/\.(tags|metadata|code_refs\[\])$/);
     },
   );
 });
