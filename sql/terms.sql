@@ -189,6 +189,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  many_sizes constant int := 64;
   before brain.memories[];
   after brain.memories[];
 begin
@@ -209,9 +210,10 @@ begin
   end if;
   if cardinality(after) > 0 then
     perform app.add_terms(after);
-    if random() < 0.05 then
-      perform app.add_up_sizes(org_id, space_id) from (select distinct org_id, space_id from unnest(after)) as spaces;
-    end if;
+    perform app.add_up_sizes(org_id, space_id)
+    from (select distinct org_id, space_id from unnest(after)) as spaces
+    where (select count(*) from brain.space_sizes
+           where space_sizes.org_id = spaces.org_id and space_sizes.space_id = spaces.space_id) > many_sizes;
   end if;
   return null;
 end

@@ -27,10 +27,13 @@ export const LeanMemory = t.Object({
 });
 export type LeanMemory = Static<typeof LeanMemory>;
 
-export function lean({ app_id: _app, scope: _scope, source, ...memory }: Memory): LeanMemory {
+export function lean<M extends Partial<Memory>>({ app_id: _app, scope: _scope, source, ...memory }: M): Leaned<M> {
   const told = Object.entries(memory).filter(([, value]) => value !== null && !isEmpty(value));
-  return { ...Object.fromEntries(told), ...(source !== "user" && { source }) } as LeanMemory;
+  return { ...Object.fromEntries(told), ...(source && source !== "user" && { source }) } as Leaned<M>;
 }
+
+/** Of a whole memory the whole, of a part of one that part. */
+type Leaned<M> = M extends Memory ? LeanMemory : Partial<LeanMemory> & Pick<LeanMemory, "id">;
 
 const isEmpty = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 
@@ -39,7 +42,10 @@ export const PREVIEW = 280;
 
 /** One line for a memory, its text quoted so that it cannot pass for ours. */
 export const line = ({ id, category, content }: LeanMemory, extra = "") =>
-  `${id} ${category}${extra} ${JSON.stringify(preview(content, PREVIEW))}`;
+  `${id} ${category}${extra} ${quoted(content)}`;
+
+/** The beginning of a stored text on one line, as a JSON string. */
+export const quoted = (text: string) => JSON.stringify(preview(text, PREVIEW));
 
 /** The beginning of a text, at most so many characters and a sign that there is more. */
 export function preview(text: string, length: number): string {

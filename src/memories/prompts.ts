@@ -2,7 +2,7 @@ import type { PromptMessage } from "@modelcontextprotocol/sdk/types.js";
 import { t } from "elysia";
 import { definePrompt } from "../mcp/prompt.ts";
 import { closed, oneOf } from "../schema.ts";
-import { searchMemories } from "../search/service.ts";
+import { findMemories } from "../search/service.ts";
 import { filterOf } from "./filter.ts";
 import { lean } from "./lean.ts";
 import { listMemories } from "./list.ts";
@@ -38,7 +38,7 @@ export const memoryPrompts = [
     args: t.Object({ task: short("What you are about to do, in a sentence."), access_entity: space }, closed),
     async messages(caller, { task, access_entity }) {
       const filter = access_entity ? { access_entity } : {};
-      const { results } = await searchMemories(caller, { query: task, limit: RECALLED, filter });
+      const results = await findMemories(caller, task, filterOf(filter), RECALLED);
       return [
         said(
           `I am about to do this: ${JSON.stringify(task)}\n\nThe ${results.length} stored memories that match it best are ` +
@@ -65,7 +65,7 @@ export const memoryPrompts = [
       closed,
     ),
     async messages(caller, { decision, reason, access_entity }) {
-      const { results } = await searchMemories(caller, { query: decision, limit: 5, filter: { category: "decision" } });
+      const results = await findMemories(caller, decision, filterOf({ category: "decision" }), 5);
       return [
         said(
           `This was decided: ${JSON.stringify(decision)}\n${reason ? `The reason: ${JSON.stringify(reason)}\n` : ""}\n` +

@@ -89,7 +89,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     select name || ': a definer function nobody has looked at' from functions
     where prosecdef and name not in (
       'app.enter(text,text,text,text[],text,text)', 'app.provision(text,text,text[],text[],text)', 'app.schema_state()',
-      'app.search_lexical(text,text[],text[],text[],text[],text[],boolean,integer)', 'app.tg_memories__keep_revision()',
+      'app.tg_memories__terms()', 'app.tg_memories__keep_revision()',
       'app.revoke_token(text,timestamp with time zone)', 'app.tg_memories__audit()',
       'app.audit_denied(text,text,text,text,text,text)', 'app.seal_audit(integer)',
       'app.log_recalls(jsonb)', 'app.purge_expired(integer)', 'app.derive(uuid,uuid[],boolean)', 'app.tg_memories__derive()',

@@ -1,112 +1,98 @@
 import type { Caller, Tx } from "../db.ts";
 import { milliseconds } from "../log.ts";
 import { columns } from "../memories/columns.ts";
-import { type Filter, filterOf, within } from "../memories/filter.ts";
+import { type Filter, filterOf } from "../memories/filter.ts";
+import { preview } from "../memories/lean.ts";
 import type { Memory } from "../memories/schema.ts";
-import { fitting, lexicalHits } from "./lexical.ts";
-import { labelledBy } from "./named.ts";
-import { parseQuery } from "./query.ts";
-import type { SearchAnswer, SearchRequest } from "./schema.ts";
-import { termsOf } from "./terms.ts";
-import { scoresInThreads } from "./threads.ts";
+import { cursorAt, fittingInto, placeOf } from "./page.ts";
+import { type Ranked, rank } from "./rank.ts";
+import type { Result, SearchAnswer, SearchRequest } from "./schema.ts";
 
-/** Matches of a search are counted up to here. */
+/** Matches of a search are counted, and pages reach, up to here. */
 const MAX_COUNT = 1000;
-/** So many of the best are ranked by more than their own words. */
-const RANKED = 200;
-/** What being named by the query adds to what a memory earns by its words. */
-const NAMED = 0.5;
+/** Characters of a preview. */
+const PREVIEW = 160;
 
-/** What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. Throws INVALID_INPUT. */
+/**
+ * What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. `sizeOf` says how many
+ * characters a result takes where it goes, for max_tokens. Throws INVALID_INPUT.
+ */
 export async function searchMemories(
   caller: Caller,
-  { query, limit = 10, filter = {} }: SearchRequest,
+  request: SearchRequest,
+  sizeOf = (result: Result) => JSON.stringify(result).length,
 ): Promise<SearchAnswer> {
   const started = performance.now();
+  const { query, limit = 10, filter = {}, context, detail = "full", explain = false, max_tokens } = request;
   const wanted = filterOf(filter);
+  const place = placeOf(request);
   return caller.read(async (tx) => {
-    const { found, total } = await findIn(tx, query, wanted, { offset: 0, limit, count_to: MAX_COUNT });
+    const { ranking, total } = await rank(tx, {
+      query,
+      filter: wanted,
+      context,
+      keep: Math.min(place + limit + 1, MAX_COUNT),
+      count_to: MAX_COUNT,
+    });
+    const page = ranking.slice(place, Math.min(place + limit, MAX_COUNT));
+    const memories = await memoriesOf(tx, detail === "ids" ? [] : page);
+    const results = page.flatMap((ranked): Result[] => {
+      const memory = memories.get(ranked.id);
+      return detail === "ids" || memory ? [resultFrom(ranked, memory, detail, explain)] : [];
+    });
+    const shown = fittingInto(
+      max_tokens,
+      results.map((result) => ({ characters: sizeOf(result) })),
+    );
+    const next = place + shown;
     return {
-      results: found.map((memory) => ({ ...memory, matched: ["lexical"] })),
+      results: results.slice(0, shown),
       total_count: total,
+      ...(max_tokens !== undefined && { left_out: results.length - shown }),
       took_ms: milliseconds(started),
       degraded: [],
+      next_cursor: shown > 0 && next < Math.min(ranking.length, MAX_COUNT) ? cursorAt(next, request) : null,
     };
   });
 }
 
-export type Found = Memory & { score: number };
+function resultFrom(
+  { id, score, matched, why }: Ranked,
+  memory: Memory | undefined,
+  detail: NonNullable<SearchRequest["detail"]>,
+  explain: boolean,
+): Result {
+  const found = { score, matched, ...(explain && { why }) };
+  if (detail === "ids" || !memory) return { id, ...found };
+  if (detail === "full") return { ...memory, ...found };
+  const { category, access_entity, superseded_by, created_at, content } = memory;
+  return { id, category, access_entity, superseded_by, created_at, preview: preview(content, PREVIEW), ...found };
+}
 
-/** A stretch of what matches, and how many match in all, counted to `count_to`. Lists with a search_query use it too. */
+/** A stretch of what matches, and how many match in all, counted to `count_to`: for lists with a search_query. */
 export async function findIn(
   tx: Tx,
   query: string,
   filter: Filter,
   { offset, limit, count_to }: { offset: number; limit: number; count_to: number },
-): Promise<{ found: Found[]; total: number }> {
-  const { ranking, total } = await rank(tx, query, filter, Math.max(RANKED, offset + limit), count_to);
+): Promise<{ found: Memory[]; total: number }> {
+  const { ranking, total } = await rank(tx, { query, filter, keep: offset + limit, count_to });
   const page = ranking.slice(offset, offset + limit);
-  const memories = new Map(
-    (
-      await tx<Memory[]>`
-        select ${columns(tx)}
-        from brain.memories
-        join brain.spaces on spaces.id = space_id
-        where memories.id = any (${page.map(({ id }) => id)}::uuid[])`
-    ).map((memory) => [memory.id, memory]),
-  );
-  const found = page.flatMap(({ id, score }) => {
-    const memory = memories.get(id);
-    return memory ? [{ ...memory, score }] : [];
-  });
-  return { found, total };
+  const memories = await memoriesOf(tx, page);
+  return { found: page.flatMap(({ id }) => memories.get(id) ?? []), total };
 }
 
-interface Ranked {
-  id: string;
-  score: number;
+/** The best few memories that match, whole. */
+export function findMemories(caller: Caller, query: string, filter: Filter, limit: number): Promise<Memory[]> {
+  return caller.read(async (tx) => (await findIn(tx, query, filter, { offset: 0, limit, count_to: limit })).found);
 }
 
-/** The best `keep` memories in their order, and how many match, counted to `count_to`. */
-async function rank(tx: Tx, query: string, filter: Filter, keep: number, count_to: number) {
-  const parsed = parseQuery(query);
-  const space_ids = await spacesFor(tx, filter);
-  const terms = await termsOf(tx, parsed.words, space_ids);
-  const { hits, total } = await lexicalHits(tx, parsed, terms, { filter, space_ids, keep, count_to });
-  const in_threads = await scoresInThreads(tx, terms, hits, filter.states, space_ids);
-  const scores = new Map<string, number>(hits.map(({ id, score }) => [id, score]));
-  const added = [...in_threads.keys()].filter((id) => !scores.has(id));
-  const fits = await fittingOf(tx, added, filter, parsed);
-  for (const [id, score] of in_threads) if (scores.has(id) || fits.has(id)) scores.set(id, score);
-
-  const labelled = await labelledBy(tx, [...scores.keys()], terms);
-  const ranking = [...scores].map(
-    ([id, score]): Ranked => ({
-      id,
-      score: (score * (1 + (labelled.has(id) ? NAMED : 0))) / (1 + NAMED),
-    }),
-  );
-  ranking.sort((one, other) => other.score - one.score || (one.id < other.id ? 1 : -1));
-  return { ranking: ranking.slice(0, keep), total: Math.max(total, Math.min(ranking.length, count_to)) };
-}
-
-/** The spaces a filter names, those the caller sees; null where it names none. */
-async function spacesFor(tx: Tx, filter: Filter): Promise<number[] | null> {
-  if (filter.access_entities === null && filter.scopes === null) return null;
-  const rows = await tx<{ id: number }[]>`select id from brain.spaces where ${within(tx, filter)}`;
-  return rows.map(({ id }) => id);
-}
-
-/** Which of these memories a search may find. */
-async function fittingOf(
-  tx: Tx,
-  ids: readonly string[],
-  filter: Filter,
-  { phrases, excluded }: ReturnType<typeof parseQuery>,
-) {
-  if (ids.length === 0) return new Set<string>();
-  const rows = await tx<{ id: string }[]>`
-    select id from brain.memories
-    where id = any (${ids as string[]}::uuid[]) and ${fitting(tx, filter, phrases, excluded)}`;
-  return new Set(rows.map(({ id }) => id));
+async function memoriesOf(tx: Tx, page: readonly Ranked[]): Promise<Map<string, Memory>> {
+  if (page.length === 0) return new Map();
+  const memories = await tx<Memory[]>`
+    select ${columns(tx)}
+    from brain.memories
+    join brain.spaces on spaces.id = space_id
+    where memories.id = any (${page.map(({ id }) => id)}::uuid[])`;
+  return new Map(memories.map((memory) => [memory.id, memory]));
 }

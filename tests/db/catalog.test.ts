@@ -176,6 +176,7 @@ test("what the service may do, as a whole", async () => {
       "idempotency_keys select",
       "idempotency_keys update: result",
       "is_date",
+      "keys_in",
       "log_recalls",
       "mcp_messages delete",
       "mcp_messages insert: session_id body",
@@ -190,6 +191,7 @@ test("what the service may do, as a whole", async () => {
       "memory_access_log select",
       "memory_entities select",
       "memory_revisions select",
+      "memory_terms select",
       "mentions select",
       "orgs select",
       "provision",
@@ -201,11 +203,13 @@ test("what the service may do, as a whole", async () => {
       "revoke_token",
       "schema_state",
       "seal_audit",
-      "search_lexical",
       "settings insert: settings secrets",
       "settings update: settings secrets",
+      "space_sizes select",
+      "space_words select",
       "spaces select",
       "users select",
+      "words_in",
     ]
   `);
 });

@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import postgres from "postgres";
+import { ANY } from "../../src/memories/filter.ts";
+import { lexicalHits } from "../../src/search/lexical.ts";
+import { parseQuery } from "../../src/search/query.ts";
+import { termsOf } from "../../src/search/terms.ts";
 import { undone } from "../support/undo.ts";
 import { ada, ben, cyd, eve, openWorld, otherAda, type Person, type World } from "../support/world.ts";
 
@@ -71,6 +75,8 @@ const as = <T>(person: Person | null, work: (tx: postgres.Sql) => Promise<T>): P
 
 const codeOf = (work: Promise<unknown>) => work.then(() => "done").catch((error: { code: string }) => error.code);
 
+const REACH = { filter: ANY, space_ids: null, keep: 10, count_to: 10 };
+
 /** A table the service has no right to read at all. */
 const REFUSED = "42501";
 
@@ -102,6 +108,9 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   relations: { ada: 2, ben: 2, cyd: 1, eve: 2, otherAda: 2 },
   settings: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   memories: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  space_sizes: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  space_words: { ada: 4, ben: 4, cyd: 2, eve: 4, otherAda: 4 },
+  memory_terms: { ada: 12, ben: 12, cyd: 4, eve: 12, otherAda: 12 },
   memory_revisions: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   idempotency_keys: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   mcp_messages: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
@@ -269,18 +278,13 @@ describe("the context", () => {
   test("works in a read only transaction, and search writes nothing", async () => {
     const found = await service.begin("read only", async (tx) => {
       await tx`select app.enter('acme', 'ada', 'x', '{user:ada,project:acme/web}')`;
-      return tx`select id from app.search_lexical('private', '{}', '{}', '{active}', null, null, false, 10)`;
+      return lexicalHits(tx as never, parseQuery("private"), await termsOf(tx as never, "private", null), REACH);
     });
-    expect(found).toHaveLength(1);
+    expect(found).toMatchObject({ total: 1 });
   });
 
   test("search without a context finds nothing", async () => {
-    expect(
-      await as(
-        null,
-        (tx) => tx`select id from app.search_lexical('private', '{}', '{}', '{active}', null, null, false, 10)`,
-      ),
-    ).toHaveLength(0);
+    expect(await as(null, (tx) => termsOf(tx as never, "private", null))).toEqual([]);
   });
 
   test("another user's space is no grant, whoever says so", async () => {
