@@ -9,6 +9,9 @@ const LEADING_HITS = 5;
 /** An entity that more memories are given relates none to another. */
 const MOST_SHARING = 50;
 
+const NO_ID = "00000000-0000-0000-0000-000000000000";
+const LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
 /** What entities lead to: what is earned by each memory, and which of them the query itself names an entity of. */
 export interface Links {
   earned: Map<string, number>;
@@ -20,7 +23,12 @@ export interface Links {
  * about what the best hits are about. Only what a memory was given, its artifact and its code count, not its text: that
  * the words have read.
  */
-export async function linksOf(tx: Tx, query: string, hits: readonly { id: string }[]): Promise<Links> {
+export async function linksOf(
+  tx: Tx,
+  query: string,
+  hits: readonly { id: string }[],
+  space_ids: readonly number[] | null,
+): Promise<Links> {
   const best = hits.slice(0, LEADING_HITS).map(({ id }) => id);
   const rows = await tx<{ memory_id: string; is_named: boolean; of: number }[]>`
     with named as materialized (
@@ -49,10 +57,13 @@ export async function linksOf(tx: Tx, query: string, hits: readonly { id: string
     )
     select memory_id, bool_or(is_named) as is_named, min(of) as of
     from (select * from all_names union all select * from sharing where of between 2 and ${MOST_SHARING}::int) as keys
+    cross join (select id from brain.spaces where ${space_ids === null ? tx`true` : tx`id = any (${space_ids as number[]})`}) as spaces
     cross join lateral (
+      -- A stretch of the index on keys, by whole rows of it: no other index gives this order.
       select memory_id from brain.memory_entities as mention
-      where mention.key = keys.key and is_active and origin <> 'text'
-      order by memory_id desc limit ${MOST_LINKED}::int
+      where space_id = spaces.id and is_active and origin <> 'text'
+        and (mention.key, memory_id) >= (keys.key, ${NO_ID}::uuid) and (mention.key, memory_id) <= (keys.key, ${LAST_ID}::uuid)
+      order by mention.key desc, memory_id desc limit ${MOST_LINKED}::int
     ) as mentions
     group by memory_id`;
   const links: Links = { earned: new Map(), named: new Set() };

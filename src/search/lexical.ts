@@ -35,8 +35,11 @@ export async function lexicalHits(
       scored as (
         select memory_id, sum(weight * earned) as score
         from rarer
-        join brain.memory_terms using (term)
-        where ${ofSpaces(tx, space_ids)}
+        cross join lateral (
+          -- Kept apart by its offset: joined otherwise, all terms of the space may be read.
+          select memory_id, earned from brain.memory_terms as terms
+          where terms.term = rarer.term and ${ofSpaces(tx, space_ids)} offset 0
+        ) as found
         group by memory_id
       ),
       best as materialized (
@@ -48,8 +51,13 @@ export async function lexicalHits(
                  commoner.length === 0
                    ? tx`0`
                    : tx`coalesce((
-                       select sum(weight * earned) from commoner join brain.memory_terms as terms using (term)
-                       where terms.memory_id = best.memory_id and ${ofSpaces(tx, space_ids)}), 0)`
+                       select sum(weight * earned)
+                       from commoner
+                       cross join lateral (
+                         select earned from brain.memory_terms as terms
+                         where terms.term = commoner.term and memory_id = best.memory_id
+                           and ${ofSpaces(tx, space_ids)} limit 1
+                       ) as found), 0)`
                } as score
         from best
       ),
@@ -103,9 +111,10 @@ const table = (tx: Tx, terms: readonly Term[]) => tx`
 /** What a memory must be to be found at all. */
 export const fitting = (tx: Tx, filter: Filter, phrases: readonly string[], excluded: readonly string[]) => tx`
   ${matching(tx, filter)}
-  and (${filter.include_superseded}::boolean or not exists (
-    select from brain.memories as newer
-    where newer.supersedes is not null and newer.supersedes = memories.id and newer.state = 'active'))
+  -- As a scalar, which is looked up; a join might read all that replace anything.
+  and (${filter.include_superseded}::boolean or (
+    select newer.state from brain.memories as newer
+    where newer.supersedes is not null and newer.supersedes = memories.id and newer.state = 'active' limit 1) is null)
   ${
     phrases.length === 0
       ? tx``

@@ -43,7 +43,7 @@ export async function rank(tx: Tx, { query, filter, context = {}, keep, count_to
     count_to,
   });
   const in_threads = await scoresInThreads(tx, terms, hits, filter.states, space_ids);
-  const { earned: links, named } = parsed.words ? await linksOf(tx, parsed.words, hits) : NO_LINKS;
+  const { earned: links, named } = parsed.words ? await linksOf(tx, parsed.words, hits, space_ids) : NO_LINKS;
   const own = new Map(hits.map(({ id, score }) => [id, score]));
   const added = [...in_threads.keys(), ...links.keys()].filter((id) => !own.has(id));
   const fits = await fittingOf(tx, added, filter, parsed, space_ids);
@@ -78,7 +78,7 @@ const NO_LINKS = { earned: new Map<string, number>(), named: new Set<string>() }
 function scoreFrom({ words, named, linked, lifts }: Why, context: Context): number {
   const said = named ? words : words / NAMED;
   const lifted = Object.values(lifts).reduce((product, lift) => product * lift, 1) / mostLifted(context);
-  return (1 - (1 - said) * (1 - linked)) * lifted;
+  return Number(((1 - (1 - said) * (1 - linked)) * lifted).toFixed(6));
 }
 
 /** The spaces a filter names, those the caller sees; null where it names none. */

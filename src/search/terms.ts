@@ -73,9 +73,13 @@ async function analyse(tx: Tx, query: string, space_ids: readonly number[] | nul
            array(select spelling from unnest(spellings) as spelling
                  -- As a scalar: a join would read the whole list of words.
                  where (select word from brain.space_words
-                        where word = spelling and ${ofSpaces(tx, space_ids)} limit 1) is null
+                        where word >= spelling and word <= spelling and ${ofSpaces(tx, space_ids)}
+                        order by word limit 1) is null
                  order by spelling limit ${MOST_SPELLINGS}) as unknown,
-           memories
+           memories,
+           -- For the rest of this transaction: before the first analyze a sort over the rows of the whole org seems
+           -- cheaper to the planner than the index that has them in order.
+           set_config('enable_sort', 'off', true)
     from asked
     cross join (select coalesce(sum(memories), 0)::int as memories
                 from brain.space_sizes where ${ofSpaces(tx, space_ids)}) as sizes`;

@@ -52,26 +52,34 @@ interface Neighbours {
   after?: string;
 }
 
-/** The ids around each hit in its thread, the hit among them, in the thread's order. */
+/**
+ * The ids around each hit in its thread, the hit among them, in the thread's order. Whole rows of the thread's index are
+ * compared, so that no other index gives this order: by time alone the planner may walk the whole space, or the org.
+ */
 async function windows(tx: Tx, ids: string[], states: readonly string[]): Promise<string[][]> {
   const rows = await tx<{ ids: string[] }[]>`
     select array(select id from (
              select near.id, near.created_at from brain.memories as near
-             where near.space_id = hit.space_id and near.thread = hit.thread and state = any (${states as string[]})
-               and (near.created_at, near.id) < (hit.created_at, hit.id)
-             order by near.created_at desc, near.id desc limit ${BEFORE.length}) as earlier
+             where near.space_id = hit.space_id and state = any (${states as string[]}) and near.thread is not null
+               and (near.thread, near.created_at, near.id) < (hit.thread, hit.created_at, hit.id)
+               and (near.thread, near.created_at, near.id) >= (hit.thread, '-infinity'::timestamptz, ${NO_ID}::uuid)
+             order by near.thread desc, near.created_at desc, near.id desc limit ${BEFORE.length}) as earlier
            order by created_at, id)
            || hit.id ||
            array(select id from (
              select near.id, near.created_at from brain.memories as near
-             where near.space_id = hit.space_id and near.thread = hit.thread and state = any (${states as string[]})
-               and (near.created_at, near.id) > (hit.created_at, hit.id)
-             order by near.created_at, near.id limit ${AFTER.length}) as later
+             where near.space_id = hit.space_id and state = any (${states as string[]}) and near.thread is not null
+               and (near.thread, near.created_at, near.id) > (hit.thread, hit.created_at, hit.id)
+               and (near.thread, near.created_at, near.id) <= (hit.thread, 'infinity'::timestamptz, ${NO_ID}::uuid)
+             order by near.thread, near.created_at, near.id limit ${AFTER.length}) as later
            order by created_at, id) as ids
     from brain.memories as hit
     where hit.id = any (${ids}::uuid[])`;
   return rows.map((row) => row.ids);
 }
+
+/** Below every memory's. */
+const NO_ID = "00000000-0000-0000-0000-000000000000";
 
 function linked(windows: readonly (readonly string[])[]): Map<string, Neighbours> {
   const neighbours = new Map<string, Neighbours>();

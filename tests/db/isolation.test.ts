@@ -109,7 +109,7 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   settings: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   memories: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   space_sizes: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
-  space_words: { ada: 4, ben: 4, cyd: 2, eve: 4, otherAda: 4 },
+  space_words: { ada: 6, ben: 6, cyd: 3, eve: 6, otherAda: 6 },
   memory_terms: { ada: 12, ben: 12, cyd: 4, eve: 12, otherAda: 12 },
   memory_revisions: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   idempotency_keys: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },

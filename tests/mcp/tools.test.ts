@@ -35,7 +35,7 @@ test("the tools, their annotations and arguments", async () => {
   });
   expect(told).toMatchInlineSnapshot(`
     [
-      "search_memory [readOnly idempotent] query limit filter",
+      "search_memory [readOnly idempotent] query limit filter context detail max_tokens explain cursor mode",
       "add_memories [] text memories category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata supersedes idempotency_key",
       "list_memories [readOnly idempotent] filter limit cursor",
       "get_memory [readOnly idempotent] memory_id history links",
