@@ -1,5 +1,6 @@
 import { type Caller, NotProvisioned, type Tx } from "../db.ts";
 import { Problem } from "../problem.ts";
+import type { Similar } from "../search/similar.ts";
 import { columns, stored } from "./columns.ts";
 import type { columnsFrom } from "./input.ts";
 import type { Memory } from "./schema.ts";
@@ -7,8 +8,8 @@ import type { Memory } from "./schema.ts";
 /** A memory to store, with the space it goes to. */
 export type NewRow = ReturnType<typeof columnsFrom> & { access_entity: string };
 
-/** A memory as it is stored now; `duplicate` where it was there before. */
-export type Stored = Memory & { duplicate?: true };
+/** A memory as it is stored now; `duplicate` where it was there before, `similar` what it may replace. */
+export type Stored = Memory & { duplicate?: true; similar?: Similar[] };
 
 /** How often a twin may come and go while one row is stored. */
 const MOST_TRIES = 3;
