@@ -11,5 +11,7 @@
 --!include idempotency.sql
 --!include mcp_sessions.sql
 --!include terms.sql
+--!include jobs.sql
+--!include embeddings.sql
 --!include purge.sql
 --!include schema_state.sql

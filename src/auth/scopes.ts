@@ -47,6 +47,7 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "DELETE /api/v1/memories/:id": ["memories:delete"],
   "POST /api/v1/search": ["memories:read"],
   "POST /api/v1/search/lexical": ["memories:read"],
+  "POST /api/v1/search/semantic": ["memories:read"],
   "GET /api/v1/tokens/me": [],
   "POST /api/v1/tokens/revoke": [], // another's needs admin:write (auth/service.ts)
   "GET /api/v1/audit": ["admin:read"],

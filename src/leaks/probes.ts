@@ -197,6 +197,7 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   },
   "POST /api/v1/search": search("/api/v1/search"),
   "POST /api/v1/search/lexical": search("/api/v1/search/lexical"),
+  "POST /api/v1/search/semantic": search("/api/v1/search/semantic"),
   "GET /api/v1/tokens/me": {
     needs: [],
     reads: true,

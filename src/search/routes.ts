@@ -14,4 +14,9 @@ export const searchRoutes = new Elysia({ name: "search", prefix: "/api/v1/search
     body: LegRequest,
     response: { 200: SearchAnswer },
     detail: { summary: "Find memories by their words and links alone", tags: ["search"] },
+  })
+  .post("/semantic", ({ caller, body }) => searchMemories(caller, { ...body, mode: "semantic" }), {
+    body: LegRequest,
+    response: { 200: SearchAnswer },
+    detail: { summary: "Find memories by their meaning alone", tags: ["search"] },
   });

@@ -7,6 +7,7 @@ import type { Memory } from "../memories/schema.ts";
 import { cursorAt, fittingInto, placeOf } from "./page.ts";
 import { type Ranked, rank } from "./rank.ts";
 import type { Result, SearchAnswer, SearchRequest } from "./schema.ts";
+import { meaningOf } from "./semantic.ts";
 
 /** Matches of a search are counted, and pages reach, up to here. */
 const MAX_COUNT = 1000;
@@ -23,14 +24,28 @@ export async function searchMemories(
   sizeOf = (result: Result) => JSON.stringify(result).length,
 ): Promise<SearchAnswer> {
   const started = performance.now();
-  const { query, limit = 10, filter = {}, context, detail = "full", explain = false, max_tokens } = request;
+  const {
+    query,
+    limit = 10,
+    filter = {},
+    context,
+    detail = "full",
+    explain = false,
+    max_tokens,
+    mode = "auto",
+  } = request;
   const wanted = filterOf(filter);
   const place = placeOf(request);
+  const meaning = mode === "lexical" ? null : await meaningOf(caller, query);
+  const is_degraded =
+    meaning === null && (caller.embedder ? mode !== "lexical" : mode === "semantic" || mode === "hybrid");
   return caller.read(async (tx) => {
     const { ranking, total } = await rank(tx, {
       query,
       filter: wanted,
       context,
+      meaning,
+      by_meaning_only: mode === "semantic",
       keep: Math.min(place + limit + 1, MAX_COUNT),
       count_to: MAX_COUNT,
     });
@@ -50,7 +65,7 @@ export async function searchMemories(
       total_count: total,
       ...(max_tokens !== undefined && { left_out: results.length - shown }),
       took_ms: milliseconds(started),
-      degraded: [],
+      degraded: is_degraded ? ["semantic"] : [],
       next_cursor: shown > 0 && next < Math.min(ranking.length, MAX_COUNT) ? cursorAt(next, request) : null,
     };
   });

@@ -5,6 +5,7 @@ import { type AppSettings, createApp } from "../../src/app.ts";
 import { SCOPES } from "../../src/auth/scopes.ts";
 import { mintToken } from "../../src/auth/tokens.ts";
 import { openDatabase } from "../../src/db.ts";
+import type { Embedder } from "../../src/embeddings/provider.ts";
 import { trustedProxies } from "../../src/http/client_address.ts";
 import { createLog } from "../../src/log.ts";
 import { newestMigration } from "../../src/ops/migrate.ts";
@@ -54,9 +55,12 @@ export interface Answer {
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
 /** The whole application on a database of its own, and what it logged. */
-export async function openWorld(settings: Partial<AppSettings> = {}) {
+export async function openWorld(
+  settings: Partial<AppSettings> = {},
+  { embedder = null }: { embedder?: Embedder | null } = {},
+) {
   const test_database = await freshDatabase();
-  const database = openDatabase(test_database.service_url, { max: 4 });
+  const database = openDatabase(test_database.service_url, { max: 4, embedder });
   const logged: string[] = [];
   const log = createLog("debug", (line) => void logged.push(line));
   const app = await createApp({ ...SETTINGS, newest_migration: newestMigration(), ...settings }, database, log);
