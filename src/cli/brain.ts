@@ -6,6 +6,7 @@ import { VERSION } from "../version.ts";
 import { addConnect } from "./connect.ts";
 import { addDb } from "./db.ts";
 import { addDoctor } from "./doctor.ts";
+import { addEmbeddings } from "./embeddings.ts";
 import { addEnv } from "./env.ts";
 import { addLeakCheck } from "./leak_check.ts";
 import { addMigrate } from "./migrate.ts";
@@ -26,7 +27,19 @@ const program = new Command("brain")
       .join(", ")}.`,
   );
 
-const COMMANDS = [addUp, addServe, addConnect, addToken, addMigrate, addVerify, addLeakCheck, addDoctor, addEnv, addDb];
+const COMMANDS = [
+  addUp,
+  addServe,
+  addConnect,
+  addToken,
+  addMigrate,
+  addVerify,
+  addLeakCheck,
+  addDoctor,
+  addEnv,
+  addEmbeddings,
+  addDb,
+];
 for (const add of COMMANDS) add(program);
 
 try {

@@ -1,5 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { workOnce } from "../../src/embeddings/worker.ts";
+import {
+  beginMigration,
+  compareSpaces,
+  embeddingSpaces,
+  jobsLeft,
+  retryJobs,
+  switchBack,
+  switchSpaces,
+} from "../../src/ops/embeddings.ts";
 import { openStandIn } from "../support/embedder.ts";
 import { openWorld, type Person, type World } from "../support/world.ts";
 
@@ -128,7 +137,13 @@ describe("a provider that", () => {
     }
     const [job] = await world.owner`select attempts, is_dead, last_error from brain.jobs`;
     expect(job).toEqual({ attempts: 10, is_dead: true, last_error: "answered 500" });
-    await world.owner`delete from brain.jobs`;
+    expect(await jobsLeft(world.urls.owner_url, { dead: true })).toMatchObject([
+      { org: "meaning", sub: "ana", attempts: 10 },
+    ]);
+    stand_in.state.status = 200;
+    expect(await retryJobs(world.urls.owner_url)).toBe(1);
+    await work();
+    expect(await jobsLeft(world.urls.owner_url)).toEqual([]);
   });
 
   test("a worker that was killed gives its jobs back after its time", async () => {
@@ -157,6 +172,39 @@ test("a job is done as the user who wrote, in the one space: what has moved out 
     select access_entity from brain.memory_embeddings
     join brain.spaces on spaces.org_id = memory_embeddings.org_id and spaces.id = space_id where memory_id = ${body.id}`;
   expect(rows.map((row) => row.access_entity)).toEqual(["user:ana"]);
+});
+
+test("a second space is filled while the first answers, compared, switched to, and back", async () => {
+  const url = world.urls.owner_url;
+  const states = async () =>
+    (await embeddingSpaces(url))
+      .filter(({ org }) => org === "meaning")
+      .map(({ model, state, memories, embedded }) => [model, state, embedded === memories]);
+  expect(await states()).toEqual([["stand-in", "active", true]]);
+  expect(await beginMigration(url, "newer", 64)).toBe(2);
+  expect(await switchSpaces(url).catch(({ message }: Error) => message)).toContain("not whole yet");
+  expect(contents(await search(ana, { query: "rapid car" })).length).toBeGreaterThan(0);
+  await work();
+  const compared = (await compareSpaces(url)).find(({ org }) => org === "meaning");
+  expect(compared?.sampled).toBeGreaterThan(0);
+  expect(compared?.overlap).toBeWithin(0, 1.01);
+  expect(await switchSpaces(url)).toBe(2);
+  expect(await states()).toEqual([
+    ["stand-in", "former", true],
+    ["newer", "active", true],
+  ]);
+  await world.api(ana).post("/memories", { content: "vehicle of the new space" });
+  await work();
+  expect(contents(await search(ana, { query: "automobile of the new space" }))[0]).toBe("vehicle of the new space");
+  expect(stand_in.state.asked.at(-1)).toMatchObject({ model: "newer" });
+  expect(await switchBack(url)).toBe(2);
+  await work();
+  expect(await states()).toEqual([
+    ["stand-in", "active", true],
+    ["newer", "filling", true],
+  ]);
+  expect(contents(await search(ana, { query: "automobile of the new space" }))[0]).toBe("vehicle of the new space");
+  expect(await beginMigration(url, "newer", 64)).toBe(0);
 });
 
 test("the provider is asked as OpenAI and Ollama want to be", () => {
