@@ -85,7 +85,7 @@ const search = (path: string): RouteProbe => ({
     post(path, { query: content, filter: { artifact_ref } }),
     post(path, { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
     post(path, { query: content, filter: { access_entity: space } }),
-    post(path, { query: entity, context: { entity, tag, artifact_ref, half_life_days: 7 }, explain: true }),
+    post(path, { query: entity, context: { entity, tag, artifact_ref, half_life_days: 36_500 }, explain: true }),
     post(path, { query: content, detail: "preview", max_tokens: 500 }),
   ],
   views: ({ words }) => [

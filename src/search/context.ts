@@ -27,7 +27,7 @@ export async function liftsOf(tx: Tx, ids: readonly string[], context: Context):
   return new Map(
     rows.map(({ id, lifts }) => [
       id,
-      Object.fromEntries(Object.entries(lifts).map(([field, share]) => [field, 1 + LIFT * share])),
+      Object.fromEntries(Object.entries(lifts).map(([field, share]) => [field, Number((1 + LIFT * share).toFixed(6))])),
     ]),
   );
 }

@@ -52,6 +52,10 @@ beforeAll(async () => {
     select org_id, space_id, now(), owner_id, owner, app, 'get', array[id] from brain.memories`;
   await world.owner`
     insert into brain.settings (org_id, secrets, updated_by) select org_id, '{"a": "secret"}', 'ada' from brain.orgs`;
+  await world.database.openEmbeddingSpaces("a model", 8);
+  await world.owner`
+    insert into brain.memory_embeddings (org_id, space_id, embedding_space, memory_id, code, vector)
+    select org_id, space_id, 1, id, b'10101010', '\\x0102030405060708' from brain.memories`;
   await world.database.sealAudit(1000);
   service = postgres(world.urls.service_url, { max: 1, onnotice: () => {} });
   const found = await world.owner<{ name: string }[]>`
@@ -108,6 +112,9 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   relations: { ada: 2, ben: 2, cyd: 1, eve: 2, otherAda: 2 },
   settings: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   memories: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  embedding_spaces: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
+  memory_embeddings: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  jobs: { ada: REFUSED, ben: REFUSED, cyd: REFUSED, eve: REFUSED, otherAda: REFUSED },
   space_sizes: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   space_words: { ada: 6, ben: 6, cyd: 3, eve: 6, otherAda: 6 },
   memory_terms: { ada: 12, ben: 12, cyd: 4, eve: 12, otherAda: 12 },
