@@ -17,6 +17,14 @@ export interface Meaning {
   vector: Float32Array;
 }
 
+/** The embedding space in use in the caller's org, where it has one. */
+export const spaceOf = (caller: Caller) =>
+  caller.read(async (tx) => {
+    const [active] = await tx<{ id: number; model: string; dimensions: number }[]>`
+      select id, model, dimensions from brain.embedding_spaces where state = 'active'`;
+    return active;
+  });
+
 /**
  * The query's vector in the space in use; null where there is none to be had: no provider, no space yet, or a provider
  * that is away, slow, or answers with other dimensions. It is asked outside any transaction.
@@ -24,11 +32,7 @@ export interface Meaning {
 export async function meaningOf(caller: Caller, query: string): Promise<Meaning | null> {
   const { embedder } = caller;
   if (!embedder) return null;
-  const space = await caller.read(async (tx) => {
-    const [active] = await tx<{ id: number; model: string; dimensions: number }[]>`
-      select id, model, dimensions from brain.embedding_spaces where state = 'active'`;
-    return active;
-  });
+  const space = await spaceOf(caller);
   if (!space) return null;
   try {
     const [vector] = await embedder.embed(space.model, [query], PATIENCE_MS);

@@ -234,7 +234,7 @@ test("links lead to what it replaces, what replaces it and its neighbours in the
 
 test("get_embedder_info says that there is none", async () => {
   const { call } = await world.assistant({ ...ada, scopes: ["admin:read"] }, { toolsets: "admin" });
-  expect(await call("get_embedder_info")).toEqual({ is_ready: false, ways: ["lexical"] });
+  expect(await call("get_embedder_info")).toEqual({ is_ready: false, ways: ["lexical", "thread", "graph"] });
 });
 
 test("several at once, in order, all or none", async () => {
