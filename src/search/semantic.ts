@@ -60,16 +60,18 @@ export async function semanticHits(
         order by distance, memory_id limit ${among}
       )
       select memory_id as id, vector, (select count(*)::int from near) as looked_at
-      from (select * from near order by distance, memory_id) as near
+      from near
       cross join lateral (
         select vector from brain.memory_embeddings as kept
         where kept.space_id = near.space_id and kept.embedding_space = ${embedding_space}
           and kept.memory_id = near.memory_id
+        limit 1
       ) as vectors
       cross join lateral (
         select state from brain.memories
         where memories.id = near.memory_id and ${fitting(tx, filter, phrases, excluded)} limit 1
       ) as fits
+      order by distance, memory_id
       limit ${NEAREST}`;
     if (rows.length < NEAREST && among !== null && (rows[0]?.looked_at ?? among) >= among) continue;
     return rows

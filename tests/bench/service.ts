@@ -24,11 +24,11 @@ export interface User {
 export type Bench = Awaited<ReturnType<typeof openBench>>;
 
 /** The whole service on a server and a database of its own, with fsync, gone at the end. */
-export async function openBench() {
+export async function openBench(variables: Record<string, string> = {}) {
   const folder = temporaryFolder();
   const { server, database_url, owner_database_url } = await openEmbedded(folder.path);
   await migrateDatabase(owner_database_url);
-  const config = loadConfig({ PORT: "0", RATE_LIMIT_RPM: "10000000", RATE_LIMIT_BURST: "10000000" });
+  const config = loadConfig({ PORT: "0", RATE_LIMIT_RPM: "10000000", RATE_LIMIT_BURST: "10000000", ...variables });
   const settings = { ...config, jwt_secret: server.secrets.jwt_secret };
   const service = await startService(config, database_url, settings.jwt_secret, createLog("warn"));
   const clients: Client[] = [];

@@ -9,6 +9,7 @@ import {
   switchBack,
   switchSpaces,
 } from "../../src/ops/embeddings.ts";
+import { measured } from "../bench/vectors.ts";
 import { openStandIn } from "../support/embedder.ts";
 import { openWorld, type Person, type World } from "../support/world.ts";
 
@@ -206,6 +207,11 @@ test("a second space is filled while the first answers, compared, switched to, a
   expect(contents(await search(ana, { query: "automobile of the new space" }))[0]).toBe("vehicle of the new space");
   expect(await beginMigration(url, "newer", 64)).toBe(0);
 });
+
+test("of more than are compared exactly, the nearest are", async () => {
+  const [recall] = await measured(1500, 256, 20);
+  expect(Number(recall)).toBeGreaterThanOrEqual(0.98);
+}, 30_000);
 
 test("the provider is asked as OpenAI and Ollama want to be", () => {
   expect(stand_in.state.asked[0]).toEqual({
