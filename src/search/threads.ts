@@ -31,20 +31,23 @@ export async function scoresInThreads(
   const said_in = await saidIn(tx, terms, [...neighbours.keys()], space_ids);
   const scores = new Map<string, number>();
   for (const id of neighbours.keys()) {
-    const around = [
-      [id, 1] as const,
-      ...along(id, "before", BEFORE, neighbours),
-      ...along(id, "after", AFTER, neighbours),
-    ];
-    const score = terms.reduce((sum, { term, weight }) => {
-      const said = around.reduce((total, [near, share]) => {
-        return total + share * (said_in.get(near)?.get(term) ?? 0);
-      }, 0);
-      return sum + weight * (said / (said + 1));
-    }, 0);
-    scores.set(id, score);
+    const said = new Float64Array(terms.length);
+    add(said, said_in.get(id), 1);
+    for (const [near, share] of along(id, "before", BEFORE, neighbours)) add(said, said_in.get(near), share);
+    for (const [near, share] of along(id, "after", AFTER, neighbours)) add(said, said_in.get(near), share);
+    scores.set(
+      id,
+      terms.reduce((sum, { weight }, place) => sum + weight * saturated(said[place] ?? 0), 0),
+    );
   }
   return scores;
+}
+
+const saturated = (said: number) => said / (said + 1);
+
+function add(sum: Float64Array, said: Float64Array | undefined, share: number) {
+  if (said)
+    for (let place = 0; place < sum.length; place++) sum[place] = (sum[place] ?? 0) + share * (said[place] ?? 0);
 }
 
 interface Neighbours {
@@ -58,7 +61,7 @@ interface Neighbours {
  */
 async function windows(tx: Tx, ids: string[], states: readonly string[]): Promise<string[][]> {
   const rows = await tx<{ ids: string[] }[]>`
-    select array(select id from (
+    select to_json(array(select id from (
              select near.id, near.created_at from brain.memories as near
              where near.space_id = hit.space_id and state = any (${states as string[]}) and near.thread is not null
                and (near.thread, near.created_at, near.id) < (hit.thread, hit.created_at, hit.id)
@@ -72,7 +75,7 @@ async function windows(tx: Tx, ids: string[], states: readonly string[]): Promis
                and (near.thread, near.created_at, near.id) > (hit.thread, hit.created_at, hit.id)
                and (near.thread, near.created_at, near.id) <= (hit.thread, 'infinity'::timestamptz, ${NO_ID}::uuid)
              order by near.thread, near.created_at, near.id limit ${AFTER.length}) as later
-           order by created_at, id) as ids
+           order by created_at, id)) as ids
     from brain.memories as hit
     where hit.id = any (${ids}::uuid[])`;
   return rows.map((row) => row.ids);
@@ -116,22 +119,27 @@ function along(
   return met;
 }
 
-/** How much each memory says of each term: what it earned before it was saturated (said / (said + 1), sql/terms.sql). */
+/**
+ * How much each memory says of each term, in the terms' order: what it earned before it was saturated (sql/terms.sql).
+ * As one JSON text, which is read in a tenth of the time that as many rows take.
+ */
 async function saidIn(
   tx: Tx,
   terms: readonly Term[],
   ids: string[],
   space_ids: readonly number[] | null,
-): Promise<Map<string, Map<string, number>>> {
-  const rows = await tx<{ memory_id: string; term: string; earned: number }[]>`
-    select memory_id, term, earned
+): Promise<Map<string, Float64Array>> {
+  const [row] = await tx<{ found: [id: string, term: string, earned: number][] }[]>`
+    select coalesce(json_agg(json_build_array(memory_id, term, earned)), '[]') as found
     from brain.memory_terms
     where term = any (${terms.map(({ term }) => term)}::text[]) and memory_id = any (${ids}::uuid[])
       and ${ofSpaces(tx, space_ids)}`;
-  const found = new Map<string, Map<string, number>>();
-  for (const { memory_id, term, earned } of rows) {
-    const known = found.get(memory_id) ?? new Map<string, number>();
-    found.set(memory_id, known.set(term, earned / (1 - earned)));
+  const places = new Map(terms.map(({ term }, place) => [term, place]));
+  const said = new Map<string, Float64Array>();
+  for (const [id, term, earned] of row?.found ?? []) {
+    const known = said.get(id) ?? new Float64Array(terms.length);
+    known[places.get(term) ?? 0] = earned / (1 - earned);
+    said.set(id, known);
   }
-  return found;
+  return said;
 }
