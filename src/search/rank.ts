@@ -7,7 +7,7 @@ import { labelledBy } from "./named.ts";
 import { type ParsedQuery, parseQuery } from "./query.ts";
 import type { Context, Result, Why } from "./schema.ts";
 import { type Meaning, semanticHits } from "./semantic.ts";
-import { termsOf } from "./terms.ts";
+import { ofSpaces, termsOf } from "./terms.ts";
 import { scoresInThreads } from "./threads.ts";
 
 /** So many of the best are ranked by more than their own words. */
@@ -136,7 +136,7 @@ async function fittingOf(
   if (ids.length === 0) return new Set();
   const rows = await tx<{ id: string }[]>`
     select id from brain.memories
-    where id = any (${ids as string[]}::uuid[]) and (${space_ids as number[] | null}::int[] is null or space_id = any (${space_ids as number[] | null}))
+    where id = any (${ids as string[]}::uuid[]) and ${ofSpaces(tx, space_ids)}
       and ${fitting(tx, filter, phrases, excluded)}`;
   return new Set(rows.map(({ id }) => id));
 }

@@ -36,6 +36,10 @@ const MEANING: Record<string, string> = {
   "access_entity=project:l": FILTER,
   "scope=user": FILTER,
   "search_query=f&scope=project": FILTER,
+  'finding > filtered by {"access_entity":"project:books"}': FILTER,
+  'finding > filtered by {"access_entity":"project:else"}': FILTER,
+  "a decision that may replace an older one > is answered with it, from its own space alone, until it says that it replaces it":
+    TWINS,
   "changing > moving needs both spaces": TARGET,
   "history > what was said in a space stays with those who read that space": TARGET,
   "duplicates > a change or move into a twin is a conflict that names it, and changes nothing": TWINS,
