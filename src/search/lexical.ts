@@ -11,9 +11,11 @@ export interface Hit {
 }
 
 /** Postings of the rarer terms are read up to about here to say which memories are candidates at all. */
-const MOST_POSTINGS = 30_000;
-/** Hits are first looked for among so many of the best; among all of them only where filters leave too few. */
-const FIRST_TRY = 2000;
+const MOST_POSTINGS = 10_000;
+/** So many more of the best than are counted are looked at first; all of them only where filters leave too few. */
+const SPARE = 200;
+/** The commoner terms are looked up for so many of the best by the rarer ones. */
+const LOOKED_UP = 500;
 
 /**
  * The best memories by the words themselves, at most `keep` of them, and how many fit, counted to `count_to`. Those that
@@ -27,7 +29,8 @@ export async function lexicalHits(
 ): Promise<{ hits: Hit[]; total: number }> {
   if (terms.length === 0) return { hits: [], total: 0 };
   const { rarer, commoner } = divided(terms, MOST_POSTINGS);
-  const tries = [Math.max(FIRST_TRY, 2 * count_to), null];
+  const wanted = Math.max(count_to, keep);
+  const tries = [wanted + SPARE, null];
   for (const among of tries) {
     const [found] = await tx<{ hits: [string, number, boolean][]; total: number; candidates: number }[]>`
       with rarer as (${table(tx, rarer)}),
@@ -50,16 +53,16 @@ export async function lexicalHits(
                score + ${
                  commoner.length === 0
                    ? tx`0`
-                   : tx`coalesce((
+                   : tx`case when place <= ${LOOKED_UP} then coalesce((
                        select sum(weight * earned)
                        from commoner
                        cross join lateral (
                          select earned from brain.memory_terms as terms
                          where terms.term = commoner.term and memory_id = best.memory_id
                            and ${ofSpaces(tx, space_ids)} limit 1
-                       ) as found), 0)`
+                       ) as found), 0) else 0 end`
                } as score
-        from best
+        from (select *, row_number() over (order by score desc, memory_id desc) as place from best) as best
       ),
       hits as materialized (
         select memory_id as id, score, has_thread
@@ -70,15 +73,18 @@ export async function lexicalHits(
           where memories.id = memory_id and ${ofSpaces(tx, space_ids)} and ${fitting(tx, filter, phrases, excluded)}
           limit 1
         ) as fits
-        limit ${count_to}
+        limit ${wanted}
       )
       -- As one JSON text, which is read in a tenth of the time that as many rows take.
       select (select count(*)::int from hits) as total, (select count(*)::int from best) as candidates,
              coalesce((select json_agg(json_build_array(id, score, has_thread) order by score desc, id desc)
                        from (select * from hits order by score desc, id desc limit ${keep}) as kept), '[]') as hits`;
     if (!found) throw new Error("an aggregate gave no row");
-    if (found.total < count_to && among !== null && found.candidates === among) continue;
-    return { hits: found.hits.map(([id, score, has_thread]) => ({ id, score, has_thread })), total: found.total };
+    if (found.total < wanted && among !== null && found.candidates === among) continue;
+    return {
+      hits: found.hits.map(([id, score, has_thread]) => ({ id, score, has_thread })),
+      total: Math.min(found.total, count_to),
+    };
   }
   return { hits: [], total: 0 };
 }

@@ -9,8 +9,10 @@ import { type Ranked, rank } from "./rank.ts";
 import type { Result, SearchAnswer, SearchRequest } from "./schema.ts";
 import { meaningOf } from "./semantic.ts";
 
-/** Matches of a search are counted, and pages reach, up to here. */
-const MAX_COUNT = 1000;
+/** Matches of a search are counted up to here: each is looked at, and that takes its time. */
+const MAX_COUNT = 200;
+/** Pages reach up to here. */
+const REACH = 1000;
 /** Characters of a preview. */
 const PREVIEW = 160;
 
@@ -46,10 +48,10 @@ export async function searchMemories(
       context,
       meaning,
       by_meaning_only: mode === "semantic",
-      keep: Math.min(place + limit + 1, MAX_COUNT),
+      keep: Math.min(place + limit + 1, REACH),
       count_to: MAX_COUNT,
     });
-    const page = ranking.slice(place, Math.min(place + limit, MAX_COUNT));
+    const page = ranking.slice(place, Math.min(place + limit, REACH));
     const memories = await memoriesOf(tx, detail === "ids" ? [] : page);
     const results = page.flatMap((ranked): Result[] => {
       const memory = memories.get(ranked.id);
@@ -66,7 +68,7 @@ export async function searchMemories(
       ...(max_tokens !== undefined && { left_out: results.length - shown }),
       took_ms: milliseconds(started),
       degraded: is_degraded ? ["semantic"] : [],
-      next_cursor: shown > 0 && next < Math.min(ranking.length, MAX_COUNT) ? cursorAt(next, request) : null,
+      next_cursor: shown > 0 && next < Math.min(ranking.length, REACH) ? cursorAt(next, request) : null,
     };
   });
 }
