@@ -9,7 +9,7 @@ import { ofSpaces, type Term } from "./terms.ts";
 const BEFORE = [0.5, 0.3, 0.18, 0.11] as const;
 const AFTER = [0.4, 0.24, 0.14, 0.09] as const;
 /** Neighbours are looked at around so many of the best hits. */
-const STRONG_HITS = 50;
+const STRONG_HITS = 30;
 
 /** What each memory around the best hits earns by its own words and its neighbours', by its id. */
 export async function scoresInThreads(
