@@ -9,7 +9,10 @@ import { ofSpaces } from "./terms.ts";
 /** How long a search waits for its query's vector before it answers without. */
 const PATIENCE_MS = 3000;
 /** Whose signs are nearest: so many are compared exactly. Recall against exact search is in docs/benchmarks.md. */
-const NEAREST = 500;
+const NEAREST = 1000;
+
+/** So many more are looked at first; all of them only where filters leave too few. */
+const SPARE = 200;
 
 /** A query as a vector of the space in use. */
 export interface Meaning {
@@ -51,10 +54,11 @@ export async function semanticHits(
   filter: Filter,
   space_ids: readonly number[] | null,
 ): Promise<{ id: string; cosine: number }[]> {
-  for (const among of [2 * NEAREST, null]) {
+  for (const among of [NEAREST + SPARE, null]) {
     const rows = await tx<{ id: string; vector: Uint8Array; looked_at: number }[]>`
       with near as materialized (
-        select space_id, memory_id, bit_count(code # ${codeOf(vector)}::text::varbit) as distance
+        -- The query's code as a scalar: cast once, not for each row.
+        select space_id, memory_id, bit_count(code # (select ${codeOf(vector)}::text::varbit)) as distance
         from brain.memory_embeddings
         where embedding_space = ${embedding_space} and ${ofSpaces(tx, space_ids)}
         order by distance, memory_id limit ${among}
