@@ -8,6 +8,7 @@
 --!include settings.sql
 --!include recalls.sql
 --!include audit.sql
+--!include paused.sql
 --!include idempotency.sql
 --!include mcp_sessions.sql
 --!include terms.sql

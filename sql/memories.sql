@@ -12,10 +12,36 @@ create policy within_spaces on brain.memories to brain_app
 revoke all on brain.memories from public, brain_app;
 grant select,
   insert (id, space_id, app_id, app, content, category, artifact_type, artifact_ref, entities, thread, evidence, tags,
-          code_refs, source, metadata, supersedes),
+          code_refs, source, metadata, supersedes, state),
   update (space_id, content, category, artifact_type, artifact_ref, entities, thread, evidence, tags, code_refs,
           source, metadata, supersedes, state)
   on brain.memories to brain_app;
+
+-- When a memory was stored. The start of its transaction, so that the rows of a batch are of one moment; with app.in_order,
+-- which an import sets, the clock, so that thousands of one transaction keep the order they came in. One that is stored
+-- archived or deleted, as only an import does, became so at the moment it was stored.
+create or replace function app.tg_memories__moment() returns trigger
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if app.current_sub() is null then
+    return new; -- the owner's own migrations and restores say it themselves
+  end if;
+  if current_setting('app.in_order', true) = 'on' then
+    new.created_at := clock_timestamp();
+    new.updated_at := new.created_at;
+  end if;
+  new.archived_at := case when new.state = 'archived' then new.created_at end;
+  new.deleted_at := case when new.state = 'deleted' then new.created_at end;
+  return new;
+end
+$$;
+revoke all on function app.tg_memories__moment() from public, brain_app;
+
+create or replace trigger _300_moment before insert on brain.memories
+  for each row when (new.state <> 'active' or current_setting('app.in_order', true) = 'on')
+  execute function app.tg_memories__moment();
 
 create or replace function app.tg_memories__touch() returns trigger
 language plpgsql volatile

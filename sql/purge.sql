@@ -1,13 +1,15 @@
 -- Takes away what has had its time: memories deleted 30 days ago (settings.retention.deleted_days), recalls older than
 -- 90 (settings.retention.recall_days), idempotency keys after a day, sessions nobody has touched for a day, denied
 -- tokens that have expired, and entities that nothing names any more. At most so many rows of each; gives how many
--- there were. An org at a time, so that every index begins where the work does.
+-- memories and recalls there were. An org at a time, so that every index begins where the work does; in any order and
+-- for some seconds only, so that with many orgs none is always left to the next time.
 -- Definer: it has no caller. Any number of processes may call it: rows another one takes are passed over.
 create or replace function app.purge_expired(max_rows int) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  enough constant interval := '5 seconds';
   purged int := 0;
   gone int;
   one record;
@@ -19,7 +21,9 @@ begin
            make_interval(days => coalesce((settings #>> '{retention,recall_days}')::int, 90)) as recalled_for
     from brain.orgs
     left join brain.settings using (org_id)
+    order by random()
   loop
+    exit when clock_timestamp() > now() + enough;
     delete from brain.memories
     where org_id = one.org_id and id in (
       select id from brain.memories

@@ -30,3 +30,23 @@ $$;
 comment on function app.log_recalls(jsonb) is 'Appends to the log of recalls. Called by the service only.';
 revoke all on function app.log_recalls(jsonb) from public, brain_app;
 grant execute on function app.log_recalls(jsonb) to brain_app;
+
+-- Which entries of the log are about a memory, newest first, at most so many: their ids alone. Whoever calls it reads
+-- the entries again under the policy.
+-- Definer: a policy lets no index on what an array holds be used, and without one every recall in the space would be
+-- looked at. That index begins with org_id and the memory is one of the org's, so it tells of nobody else. It takes its
+-- caller from the context and repeats the policy's predicate.
+create or replace function app.recalls_of(memory uuid, max_rows int) returns table (id uuid)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set enable_bitmapscan = on
+as $$
+  select id from brain.memory_access_log
+  where org_id = (select app.current_org_id()) and space_id = any ((select app.current_spaces())::int[])
+    and memory_ids @> array[memory]
+  order by at desc, id desc
+  limit max_rows
+$$;
+comment on function app.recalls_of(uuid, int) is 'Ids of the entries in the log of recalls that are about a memory, newest first.';
+revoke all on function app.recalls_of(uuid, int) from public, brain_app;
+grant execute on function app.recalls_of(uuid, int) to brain_app;

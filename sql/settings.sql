@@ -14,6 +14,8 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- Written over the others, which the service cannot read; null takes one away.
+  new.secrets := jsonb_strip_nulls(case tg_op when 'UPDATE' then old.secrets || new.secrets else new.secrets end);
   new.secret_names := array(select jsonb_object_keys(new.secrets) order by 1);
   new.updated_at := now();
   new.updated_by := coalesce(app.current_sub(), new.updated_by);

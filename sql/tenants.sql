@@ -166,4 +166,4 @@ revoke all on function app.org_key(text), app.held_grants(text, text[]), app.lim
   app.revoke_token(text, timestamptz)
   from public, brain_app;
 grant execute on function app.enter(text, text, text, text[], text, text), app.provision(text, text, text[], text[], text),
-  app.revoke_token(text, timestamptz) to brain_app;
+  app.revoke_token(text, timestamptz), app.held_grants(text, text[]) to brain_app;

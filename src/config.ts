@@ -43,8 +43,12 @@ export interface Config {
   readonly mcp_heartbeat_seconds: number;
   /** Where vectors come from; absent means that search goes by words and links alone. */
   readonly embeddings: EmbeddingSettings | undefined;
+  /** Lets others than this machine read /metrics. */
+  readonly metrics_token: string | undefined;
   /** Of two users who share nothing, for `brain leak-check --url` alone. */
   readonly leak_check_tokens: readonly [string, string] | undefined;
+  /** Whose memories `brain export` and `brain import` are about. */
+  readonly brain_token: string | undefined;
   readonly log_level: LogLevel;
 }
 
@@ -140,6 +144,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     mcp_session_idle_seconds: integer("MCP_SESSION_IDLE_SECONDS", 1800, 3, 86_400),
     mcp_heartbeat_seconds: integer("MCP_HEARTBEAT_SECONDS", 15, 1, 60),
     embeddings: embeddingsFrom(text("EMBEDDINGS_URL"), text("EMBEDDINGS_MODEL"), text("EMBEDDINGS_API_KEY")),
+    metrics_token: read("METRICS_TOKEN", metricsToken),
+    brain_token: text("BRAIN_TOKEN"),
     leak_check_tokens: read("LEAK_CHECK_TOKENS", twoTokens),
     log_level: log_level as LogLevel,
   });
@@ -157,6 +163,11 @@ function embeddingsFrom(
   if (model === undefined || model.length > 256)
     throw new ConfigError("EMBEDDINGS_MODEL must name a model, in up to 256 characters, where EMBEDDINGS_URL is set.");
   return { url, model, api_key };
+}
+
+function metricsToken(value: string): string {
+  if (!/^[\x21-\x7e]{16,}$/.test(value)) throw new Error("must have at least 16 visible ASCII characters");
+  return value;
 }
 
 function twoTokens(value: string): readonly [string, string] {

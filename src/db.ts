@@ -1,7 +1,10 @@
 import postgres from "postgres";
 import type { Identity } from "./auth/tokens.ts";
 import type { Embedder } from "./embeddings/provider.ts";
-import { clientGone, connectionLost, Problem, type ProblemCode, unavailable } from "./problem.ts";
+import { type Ears, hear } from "./hear.ts";
+import { clientGone, connectionLost, Problem, type ProblemCode, problemFrom, unavailable } from "./problem.ts";
+import { type RecallKind, RecallQueue } from "./recalls/queue.ts";
+import { roleFacts } from "./role.ts";
 
 /** A transaction that a caller opened: what it can see and write is decided by the policies in sql/. */
 export type Tx = postgres.TransactionSql<{ timestamptz: string }>;
@@ -20,13 +23,25 @@ export interface Caller extends Identity {
   until(signal: AbortSignal): Caller;
   /** Records in the org's audit that this caller was refused something. Throws what the database throws. */
   denied(what: string, code: ProblemCode): Promise<void>;
+  /** Hands on what an answer to this caller has shown, to be written down a little later. */
+  recalled(kind: RecallKind, memories: readonly { id: string }[]): void;
   /** Runs the work in a read only transaction. */
   read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Runs the work in a read only transaction that sees one moment throughout, and for up to so many seconds. */
+  snapshot<T>(seconds: number, work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
    * Runs the work in a transaction; it commits when the work ends and leaves nothing behind when it throws.
    * The work runs again from its start after `NotProvisioned` or a deadlock, so it must not act outside the transaction.
    */
-  write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  write<T>(work: (tx: Tx) => Promise<T>, options?: WriteOptions): Promise<T>;
+}
+
+/** How a transaction differs from the usual one. */
+export interface WriteOptions {
+  /** How long it may take in all, instead of 17. */
+  seconds?: number;
+  /** Spaces made in this very transaction where there are none, so that they go with it. Throws FORBIDDEN_ACCESS_ENTITY. */
+  spaces?: readonly string[];
 }
 
 /** The database as the service sees it: through callers, and a few questions that have none. */
@@ -41,6 +56,11 @@ export interface Database {
   openEmbeddingSpaces(model: string, dimensions: number): Promise<number>;
   /** Puts a job off that failed, or to the dead ones after ten times. */
   failJob(job: Job, error: string): Promise<void>;
+  /** Writes down recalls that wait, as many as one statement takes; gives how many. Throws what the database throws: they wait on, where it may work later. */
+  writeRecalls(): Promise<number>;
+  /** Takes away what has had its time, at most so many rows of a kind of an org; gives how many memories and recalls. */
+  purge(max_rows: number): Promise<number>;
+  figures(): Figures;
   /** File name of the newest migration the database has; null while it has none. */
   schemaState(): Promise<string | null>;
   /** What is wrong with the role this connection got, as sentences; none: it may serve. And the database's encoding. */
@@ -66,20 +86,24 @@ export interface Job {
   attempts: number;
 }
 
+/** What is known of the pool and of the work that no caller asks for: since the start, times in seconds of 1970. */
+export interface Figures {
+  transactions: number;
+  connections_max: number;
+  sealed: number;
+  sealed_at: number;
+  recalls_waiting: number;
+  recalls_written: number;
+  recalls_dropped: number;
+  purged: number;
+  purged_at: number;
+}
+
 /** A transaction that was entered: where it runs, and since when. */
 interface Entered {
   entered: boolean;
   pid: number;
   began: string;
-}
-
-/** What a listener does with what it hears. */
-export interface Ears {
-  /** The connection's name in pg_stat_activity. */
-  as: string;
-  heard(payload: string): void;
-  /** It listens, for the first time or again: what was sent before has not been heard. */
-  connected(): void;
 }
 
 /** Thrown inside a transaction that met a user, an app or a space the database has not seen; `Caller` makes them and starts over. */
@@ -96,25 +120,25 @@ const CONNECT_TIMEOUT_SECONDS = 5;
 const ANSWER_SECONDS = 17;
 const BRIEF_SECONDS = 3;
 const READ_ONLY = "read only";
+const SNAPSHOT = "isolation level repeatable read, read only";
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
-/** How a database is opened; `max` connections of its pool. */
-export interface DatabaseOptions {
-  readonly max?: number;
-  readonly prepare?: boolean;
-  readonly listen_url?: string | undefined;
+interface PoolOptions {
+  max?: number;
+  prepare?: boolean;
+  listen_url?: string | undefined;
   readonly embedder?: Embedder | null;
+  /** Hears of every statement that is sent; the tests count them. */
+  sent?: (statement: string) => void;
 }
 
 /**
  * Opens a pool as the service's role. Connects at the first query. `prepare: false` for a pooler in transaction mode,
  * which hands the next transaction to another server connection; `listen_url` then leads past it.
  */
-export function openDatabase(
-  url: string,
-  { max = POOL_SIZE, prepare = true, listen_url = url, embedder = null }: DatabaseOptions = {},
-): Database {
+export function openDatabase(url: string, options: PoolOptions = {}): Database {
+  const { max = POOL_SIZE, prepare = true, listen_url = url, embedder = null, sent } = options;
   const connection = {
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     // Seconds before the next try to connect. The driver's own grow to 20, and a database that is back would wait.
@@ -126,6 +150,7 @@ export function openDatabase(
     ...connection,
     max,
     prepare,
+    ...(sent && { debug: (_connection: number, statement: string) => sent(statement) }),
     types: {
       // RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC.
       timestamptz: {
@@ -139,8 +164,11 @@ export function openDatabase(
 
   const canceller = postgres(url, { ...connection, max: 1, prepare, idle_timeout: 10 });
   const others: postgres.Sql[] = [canceller];
+  const recalls = new RecallQueue();
+  const counted = { transactions: 0, sealed: 0, sealed_at: 0, recalls_written: 0, purged: 0, purged_at: 0 };
 
   const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
+    counted.transactions++;
     const late = Promise.withResolvers<never>();
     // The server's own limits end what it works on; this one is for a server that no longer answers at all. The work is
     // given up, not ended: its connection stays taken until the server speaks again or closes it.
@@ -155,6 +183,7 @@ export function openDatabase(
       throw fromDriver(error);
     } finally {
       clearTimeout(timer);
+      counted.transactions--;
     }
   };
 
@@ -173,14 +202,15 @@ export function openDatabase(
     let has_entered = false;
 
     const through = (app: string, signal?: AbortSignal): Caller => {
-      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>) =>
-        begin(mode, async (tx) => {
+      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, { seconds, spaces = [] }: WriteOptions) => {
+        const entered = async (tx: Tx) => {
+          if (spaces.length > 0) await makeSpaces(tx, spaces);
           const [row] = await tx<Entered[]>`
             select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered,
                    pg_backend_pid() as pid, now()::text as began`;
           if (!row?.entered) throw new NotProvisioned();
           has_entered = true;
-          if (!signal || mode !== READ_ONLY) return work(tx);
+          if (!signal || mode === "") return work(tx);
           if (signal.aborted) throw clientGone();
           // A statement that cannot be ended ends by its own limit.
           const end = () => void endStatement(row).catch(() => {});
@@ -192,22 +222,28 @@ export function openDatabase(
           } finally {
             signal.removeEventListener("abort", end);
           }
-        });
+        };
+        return begin(mode, entered, seconds);
+      };
 
-      const provision = (access_entities: readonly string[]) =>
-        begin("", async (tx) => {
-          await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
-        });
+      const makeSpaces = async (tx: Tx, access_entities: readonly string[]) => {
+        await tx`select app.provision(${org}, ${sub}, ${grants as string[]}, ${access_entities as string[]}, ${app})`;
+      };
 
       // A new user in a new space is met twice: first the user, then the space.
-      const provisioned = async <T>(mode: string, work: (tx: Tx) => Promise<T>, tries = 2): Promise<T> => {
+      const provisioned = async <T>(
+        mode: string,
+        work: (tx: Tx) => Promise<T>,
+        options: WriteOptions = {},
+        tries = 2,
+      ): Promise<T> => {
         try {
-          return await within(mode, work);
+          return await within(mode, work, options);
         } catch (error) {
           if (tries === 0) throw error;
-          if (error instanceof NotProvisioned) await provision(error.access_entities);
+          if (error instanceof NotProvisioned) await begin("", (tx) => makeSpaces(tx, error.access_entities));
           else if (!(error instanceof postgres.PostgresError && WORTH_A_RETRY.test(error.code))) throw error;
-          return provisioned(mode, work, tries - 1);
+          return provisioned(mode, work, options, tries - 1);
         }
       };
 
@@ -228,8 +264,11 @@ export function openDatabase(
             },
             BRIEF_SECONDS,
           ),
+        recalled: (kind, memories) =>
+          recalls.add({ org, sub, app, kind, at: new Date().toISOString(), memory_ids: memories.map(({ id }) => id) }),
         read: (work) => provisioned(READ_ONLY, work),
-        write: (work) => provisioned("", work),
+        snapshot: (seconds, work) => provisioned(SNAPSHOT, work, { seconds }),
+        write: (work, options) => provisioned("", work, options),
       };
     };
     return through(app);
@@ -251,6 +290,8 @@ export function openDatabase(
     sealAudit: (max_events) =>
       begin("", async (tx) => {
         const [row] = await tx<{ sealed: number }[]>`select app.seal_audit(${max_events}) as sealed`;
+        counted.sealed += row?.sealed ?? 0;
+        counted.sealed_at = Date.now() / 1000;
         return row?.sealed ?? 0;
       }),
 
@@ -273,55 +314,43 @@ export function openDatabase(
         await tx`select app.fail_job(${org}, ${id}, ${error})`;
       }),
 
-    facts: () =>
-      begin(READ_ONLY, async (tx) => {
-        const [role] = await tx<RoleFacts[]>`
-          select current_user as name,
-                 bool_or(rolsuper) as is_superuser,
-                 bool_or(rolbypassrls) as bypasses_row_security,
-                 bool_or(rolcreaterole or rolcreatedb or rolreplication) as may_administer,
-                 bool_or(rolname = 'brain_app') as is_member,
-                 exists (
-                   select from pg_shdepend
-                   where deptype = 'o' and pg_has_role(refobjid, 'member')
-                     and (dbid = here.oid or classid = 'pg_database'::regclass and objid = here.oid)
-                 ) as owns_something,
-                 exists (
-                   select from pg_shdepend where deptype = 'a' and refobjid = current_user::regrole and dbid = here.oid
-                 ) as holds_rights,
-                 coalesce(array_agg(rolname::text) filter (where rolname not in (current_user, 'brain_app')), '{}') as also,
-                 current_setting('server_encoding') as encoding
-          from pg_roles
-          join pg_database as here on datname = current_database()
-          where pg_has_role(pg_roles.oid, 'member')
-          group by here.oid`;
-        if (!role) throw new Error("the role of this connection is unknown to its server");
-        return { faults: faultsOf(role), encoding: role.encoding };
+    async writeRecalls() {
+      const taken = recalls.take();
+      if (taken.length === 0) return 0;
+      try {
+        await begin("", async (tx) => {
+          await tx`select app.log_recalls(${JSON.stringify(taken)}::text::jsonb)`;
+        });
+      } catch (error) {
+        if (problemFrom(error).code === "UNAVAILABLE") recalls.putBack(taken);
+        else recalls.lose(taken); // the same again would fail again, and hold up what comes after
+        throw error;
+      }
+      counted.recalls_written += taken.length;
+      return taken.length;
+    },
+
+    purge: (max_rows) =>
+      begin("", async (tx) => {
+        const [row] = await tx<{ purged: number }[]>`select app.purge_expired(${max_rows}) as purged`;
+        counted.purged += row?.purged ?? 0;
+        counted.purged_at = Date.now() / 1000;
+        return row?.purged ?? 0;
       }),
 
-    async hear(channel, { as, heard, connected }) {
-      const ears = postgres(listen_url, { ...connection, max: 1, connection: { application_name: as } });
-      others.push(ears);
-      const first = Promise.withResolvers<void>();
-      // Its promise is of the first try alone; the driver goes on trying by itself.
-      ears
-        .listen(channel, heard, () => {
-          first.resolve();
-          connected();
-        })
-        .catch(() => {});
-      const limit = setTimeout(
-        () => first.reject(unavailable("The database cannot be reached just now.")),
-        BRIEF_SECONDS * 1000,
-      );
-      try {
-        await first.promise;
-      } catch (error) {
-        await ears.end({ timeout: 0 });
-        throw error;
-      } finally {
-        clearTimeout(limit);
-      }
+    figures: () => ({
+      ...counted,
+      connections_max: max,
+      recalls_waiting: recalls.waiting,
+      recalls_dropped: recalls.dropped,
+    }),
+
+    facts: () => begin(READ_ONLY, roleFacts),
+
+    hear(channel, ears) {
+      const listener = postgres(listen_url, { ...connection, max: 1, connection: { application_name: ears.as } });
+      others.push(listener);
+      return hear(listener, channel, ears);
     },
 
     async close() {
@@ -341,30 +370,4 @@ function fromDriver(error: unknown): unknown {
   if (/^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|CONNECT_TIMEOUT)$/.test(String(error.code)))
     return unavailable("The database cannot be reached just now; nothing was changed.", error);
   return connectionLost(error);
-}
-
-interface RoleFacts {
-  name: string;
-  is_superuser: boolean;
-  bypasses_row_security: boolean;
-  may_administer: boolean;
-  is_member: boolean;
-  owns_something: boolean;
-  holds_rights: boolean;
-  also: string[];
-  encoding: string;
-}
-
-function faultsOf(role: RoleFacts): string[] {
-  // A superuser is a member of every role; the other faults would follow from that one.
-  if (role.is_superuser) return [`The role ${role.name} is a superuser, or may become one.`];
-  return [
-    role.bypasses_row_security && `The role ${role.name} bypasses row-level security, or may become one that does.`,
-    role.may_administer && `The role ${role.name} may create roles or databases, or replicate.`,
-    role.owns_something &&
-      `The role ${role.name} owns something in the database, or the database, or may become its owner.`,
-    role.holds_rights && `The role ${role.name} holds rights of its own; brain_app is to hold them all.`,
-    role.also.length > 0 && `The role ${role.name} is a member of ${role.also.join(", ")}, and of more than brain_app.`,
-    !role.is_member && `The role ${role.name} is not a member of brain_app.`,
-  ].filter((fault) => fault !== false);
 }

@@ -1,16 +1,24 @@
+import http from "node:http";
 import { createApp } from "./app.ts";
 import { startSealer } from "./audit/sealer.ts";
+import { openSpool } from "./backup/spool.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
 import { openProvider } from "./embeddings/provider.ts";
 import { startWorker } from "./embeddings/worker.ts";
+import { MAX_READ_HEADER_BYTES } from "./http/headers.ts";
 import type { Log } from "./log.ts";
 import { OFFER } from "./mcp/offer.ts";
 import { newestMigration } from "./ops/migrate.ts";
+import { startRecallWriter } from "./recalls/writer.ts";
 import { messageOf, Refusal } from "./refusal.ts";
+import { startPurger } from "./retention/purger.ts";
 
-/** Bun's own limit answers without our headers and body, so it lies above ours (http/json_body.ts). */
-const MAX_REQUEST_BYTES = 67_108_864;
+/**
+ * None: Bun's own limit answers without our headers and body. Ours are where a body is read; what nobody reads is not
+ * kept (tests/http/listener.test.ts).
+ */
+const MAX_REQUEST_BYTES = Number.MAX_SAFE_INTEGER;
 const IDLE_TIMEOUT_SECONDS = 30;
 const DRAIN_SECONDS = 10;
 
@@ -44,9 +52,10 @@ export async function startService(
     if (faults.length > 0)
       throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
 
+    await openSpool(config.data_dir).sweep();
     const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer);
     const server = listen(config, app.fetch);
-    const sealer = startSealer(database, log);
+    const tickers = [startSealer, startRecallWriter, startPurger].map((start) => start(database, log));
     const worker = embedder && startWorker(database, embedder, log);
     app.server = server; // so that a stream can lift Bun's time limit from itself
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;
@@ -60,7 +69,7 @@ export async function startService(
         while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(10);
         await Promise.all([closed, server.stop(true)]);
         await worker?.stop();
-        await sealer.stop();
+        await Promise.all(tickers.map((ticker) => ticker.stop()));
         await database.close();
       },
     };
@@ -72,6 +81,7 @@ export async function startService(
 
 /** Our own Bun.serve rather than app.listen, so that tests through app.handle take the same way. */
 function listen({ host, port }: Config, fetch: (request: Request) => Response | Promise<Response>) {
+  Object.assign(http, { maxHeaderSize: MAX_READ_HEADER_BYTES }); // the only way to tell Bun.serve (1.4.5)
   try {
     return Bun.serve({
       hostname: host,

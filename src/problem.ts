@@ -28,6 +28,7 @@ const CATALOGUE = {
   STALE_REVISION: [409, "Changed meanwhile"],
   TOO_LARGE: [413, "Too large"],
   INVALID_INPUT: [422, "Invalid input"],
+  HEADERS_TOO_LARGE: [431, "Headers too large"],
   RATE_LIMITED: [429, "Too many requests"],
   CLIENT_GONE: [499, "Client gone"],
   INTERNAL: [500, "Internal error"],
@@ -155,8 +156,9 @@ const CONSTRAINTS: Record<string, FieldError> = {
 /** SQLSTATEs our own functions in `sql/` raise. */
 const TOKEN_REVOKED = "BRN01";
 const SPACE_NOT_GRANTED = "BRN02";
-const NOTHING_TO_SUPERSEDE = "BRN03";
+const NO_SUCH_MEMORY = "BRN03";
 const SUPERSEDED_NOT_OLDER = "BRN04";
+const APP_PAUSED = "BRN05";
 
 /** Turns anything thrown into a Problem. The only place that knows SQLSTATEs and the framework's error classes. */
 export function problemFrom(error: unknown): Problem {
@@ -198,7 +200,7 @@ function wordsFor(message: string, schema: TSchema): string {
   if (message === "Expected required property") return "is required";
   if (message === "Unexpected property") return "is not known here";
   if (schema.told?.minimum !== undefined)
-    return `must be a whole number from ${schema.told.minimum} to ${schema.told.maximum}`;
+    return `must be a ${schema.told.type === "integer" ? "whole number" : "number"} from ${schema.told.minimum} to ${schema.told.maximum}`;
   const words = [schema, ...(schema.anyOf ?? [])].find((one) => Array.isArray(one.enum));
   if (words) return `must be one of ${words.enum.join(", ")}`;
   if (schema.pattern) return "does not have the form this needs";
@@ -225,8 +227,12 @@ function fromDatabase(error: postgres.PostgresError): Problem {
   const { code, constraint_name } = error;
   if (code === TOKEN_REVOKED) return tokenRevoked(error);
   if (code === SPACE_NOT_GRANTED) return spaceNotGranted();
-  if (code === NOTHING_TO_SUPERSEDE)
-    return new Problem("NOT_FOUND", "There is no such memory to supersede.", { cause: error });
+  if (code === APP_PAUSED)
+    return new Problem("APP_PAUSED", "You have paused this app.", {
+      hint: "`PUT /api/v1/apps/{id}` with is_active true lets it write again.",
+      cause: error,
+    });
+  if (code === NO_SUCH_MEMORY) return new Problem("NOT_FOUND", "There is no such memory.", { cause: error });
   if (code === SUPERSEDED_NOT_OLDER)
     return invalidInput([{ at: "supersedes", message: "must be an older memory" }], error);
   if (code === "23514" && constraint_name && CONSTRAINTS[constraint_name])

@@ -15,6 +15,10 @@ export const EXIT = {
   not_utf8: 11,
   leak_found: 12,
   audit_broken: 13,
+  service_unreachable: 14,
+  service_refused: 15,
+  archive_broken: 16,
+  import_incomplete: 17,
 } as const;
 
 /** A command that cannot go on: one sentence for the person at the terminal, one code for the script. */

@@ -1,8 +1,8 @@
 import type { Caller } from "../db.ts";
 import { cursorFrom, cursorOf } from "../memories/cursor.ts";
 import { instantFrom } from "../memories/filter.ts";
-import { MAX_TOTAL } from "../memories/list.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
+import { MAX_TOTAL } from "../schema.ts";
 import type { AuditEvent, AuditPage, AuditQuery } from "./schema.ts";
 
 /** What was done and refused in the caller's org, newest first. The route has asked for admin:read. Throws INVALID_INPUT. */

@@ -1,4 +1,5 @@
 import { t } from "elysia";
+import { quoted } from "../json.ts";
 import { defineTool } from "../mcp/tool.ts";
 import { closed } from "../schema.ts";
 import { WhoAmI } from "./schema.ts";
@@ -9,14 +10,13 @@ export const identityTools = [
     name: "whoami",
     title: "Who am I",
     description:
-      "Call it to learn which spaces you may read and write, or why something was refused. Gives your user, org, " +
-      "scopes and granted spaces.",
+      "Call it to learn which spaces you may use, or why something was refused. Gives your user, org, scopes and spaces.",
     effect: "reads",
     input: t.Object({}, closed),
     output: WhoAmI,
     run: (caller) => whoAmI(caller),
     text: ({ user, org, scopes, grants }) =>
-      `User ${JSON.stringify(user)} of org ${JSON.stringify(org)}; scopes: ${JSON.stringify(scopes.join(" "))}; ` +
-      `spaces: ${JSON.stringify(grants.join(" "))}`,
+      `User ${quoted(user)} of org ${quoted(org)}; scopes: ${quoted(scopes.join(" "))}; ` +
+      `spaces: ${quoted(grants.join(" "))}`,
   }),
 ];

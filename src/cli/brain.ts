@@ -8,6 +8,8 @@ import { addDb } from "./db.ts";
 import { addDoctor } from "./doctor.ts";
 import { addEmbeddings } from "./embeddings.ts";
 import { addEnv } from "./env.ts";
+import { addExport } from "./export.ts";
+import { addImport } from "./import.ts";
 import { addLeakCheck } from "./leak_check.ts";
 import { addMigrate } from "./migrate.ts";
 import { addServe } from "./serve.ts";
@@ -33,6 +35,8 @@ const COMMANDS = [
   addConnect,
   addToken,
   addMigrate,
+  addExport,
+  addImport,
   addVerify,
   addLeakCheck,
   addDoctor,

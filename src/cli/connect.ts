@@ -10,6 +10,7 @@ import { CLIENTS, type ClientKind } from "../connect/clients.ts";
 import { type Place, withEntry } from "../connect/edit.ts";
 import { toolsetsFrom } from "../mcp/toolsets.ts";
 import { Refusal } from "../refusal.ts";
+import { ownUrl, serviceUrl } from "./remote.ts";
 import { days, grants, secretOf } from "./token.ts";
 
 interface ConnectOptions {
@@ -60,7 +61,7 @@ async function connect(client: string, options: ConnectOptions) {
   if (options.undo) return undo(kind, place, file, options);
 
   const config = loadConfig();
-  const url = options.url ?? `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${config.port}`;
+  const url = options.url ?? ownUrl(config);
   const entry = kind.entry({ ...options, url, token: options.token ?? (await newToken(config, options)) }, client);
   if (options.print || !file) return console.log(withEntry("", place, entry).trimEnd());
 
@@ -111,12 +112,6 @@ async function newToken(config: Config, { user, org, grants, days }: ConnectOpti
 async function tellWhetherItAnswers(url: string) {
   const answer = await fetch(`${url}/mcp/health`, { signal: AbortSignal.timeout(2000) }).catch(() => null);
   if (!answer?.ok) console.log(`${url} does not answer at the moment; \`bun brain up\` starts it.`);
-}
-
-function serviceUrl(text: string): string {
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text))
-    throw new InvalidArgumentError("A URL like https://brain.example.com.");
-  return text.replace(/\/+$/, "").replace(/\/mcp$/, "");
 }
 
 function toolsets(text: string): string {

@@ -74,6 +74,8 @@ An MCP client connects with (the token is for the user local of the org local, v
 
 ${JSON.stringify(mcp, null, 2)}
 
+\`bun brain connect <client>\` writes that into the configuration of Claude Code, Cursor, VS Code and others.
+
 Store a first memory:
 
 curl -s ${url}/api/v1/memories -H 'Authorization: ${authorization}' -H 'Content-Type: application/json' -d '{"content": "We deploy on Thursdays.", "category": "convention"}'

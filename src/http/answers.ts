@@ -3,6 +3,7 @@ import type { Caller } from "../db.ts";
 import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { AUDITED, malformed, notFound, Problem, type ProblemCode, problemFrom } from "../problem.ts";
 import { challengeFor } from "./challenge.ts";
+import type { Metrics } from "./metrics.ts";
 import type { OriginRules } from "./origins.ts";
 import { callerOf } from "./signed_in.ts";
 
@@ -54,10 +55,10 @@ const SECURITY_HEADERS = {
 };
 
 /**
- * Around every answer, errors and unknown paths too: its request id and its line in the log.
+ * Around every answer, errors and unknown paths too: its request id, its line in the log, its part of the metrics.
  * `origins` says what a browser is told; `allowed` gives the methods of a path, for 405.
  */
-export function answers(log: Log, origins: OriginRules, allowed: (path: string) => string[]) {
+export function answers(log: Log, metrics: Metrics, origins: OriginRules, allowed: (path: string) => string[]) {
   return new Elysia({ name: "answers" })
     .wrap((handle) => async (request: Request) => {
       const started = performance.now();
@@ -76,12 +77,16 @@ export function answers(log: Log, origins: OriginRules, allowed: (path: string) 
       const caller = callerOf(request);
       if (caller && known.problem)
         await auditDenied(caller, `${request.method} ${known.route ?? "unknown"}`, known.problem.code, known.id, log);
+      const { method } = request;
+      const { status } = response;
+      const ms = milliseconds(started);
+      metrics.answered({ method, route: known.route, status, ms });
       log("info", "request", {
         request_id: known.id,
-        method: request.method,
+        method,
         route: known.route ?? null,
-        status: response.status,
-        ms: milliseconds(started),
+        status,
+        ms,
         user: caller && shortened(caller.sub),
         org: caller && shortened(caller.org),
       });
@@ -141,7 +146,8 @@ function problemResponse(request: Request, error: unknown, log: Log): Response {
     known.whenRevoked = undefined; // the same request may be refused twice
   }
   logProblem(log, problem, request_id);
-  return Response.json(problem.toBody(request_id), {
+  const body = request.method === "HEAD" ? null : JSON.stringify(problem.toBody(request_id));
+  return new Response(body, {
     status: problem.status,
     headers: {
       "content-type": "application/problem+json",

@@ -35,6 +35,9 @@ export function clientAddress(peer: string, forwarded_for: string | null, truste
   return address;
 }
 
+/** Whether an address is this machine's own. */
+export const isLoopback = (address: string) => /^(127\.|::1$)/.test(plain(address));
+
 const isTrusted = (address: string, trusted: TrustedProxies) => {
   const family = isIP(address);
   return family !== 0 && trusted.check(address, family === 4 ? "ipv4" : "ipv6");

@@ -1,4 +1,4 @@
-import { Elysia, type TSchema } from "elysia";
+import { Elysia } from "elysia";
 import { ROUTE_NEEDS, requireScopes } from "../auth/scopes.ts";
 import { type Identity, type TokenSettings, tokenVerifier } from "../auth/tokens.ts";
 import type { Database } from "../db.ts";
@@ -7,7 +7,8 @@ import { invalidInput, missingAuth, tokenRevoked } from "../problem.ts";
 import { parse } from "../schema.ts";
 import { noteHeaders, noteRoute, onceRevoked, requestId } from "./answers.ts";
 import { clientAddress, type TrustedProxies } from "./client_address.ts";
-import { checkQuery, readJson } from "./json_body.ts";
+import { checkHeaders } from "./headers.ts";
+import { checkUrl, readJson } from "./json_body.ts";
 import {
   type Allowance,
   type LimitSettings,
@@ -18,6 +19,7 @@ import {
   RateLimit,
   rateLimited,
 } from "./limits.ts";
+import type { RouteHooks } from "./openapi.ts";
 import type { OriginRules } from "./origins.ts";
 import { callerOf, signIn } from "./signed_in.ts";
 
@@ -26,8 +28,8 @@ export interface DoorSettings extends TokenSettings, LimitSettings {
 }
 
 /**
- * The order every request is judged in: its Host and Origin (403), its address or user's limit (429), its token (401),
- * its scope (403), its body and query (400, 413, 415, 422). `peerOf` gives the address a request came from.
+ * The order every request is judged in: its size but for the body (431), its Host and Origin (403), its address or user's limit (429), its token (401),
+ * its scope (403), its body, path and query (400, 413, 415, 422). `peerOf` gives the address a request came from.
  * Elysia parses a body before `derive`, and unknown routes never get there (1.4.30), so the token is checked in
  * onRequest and the scope in onParse, again in onTransform for requests that are not parsed.
  */
@@ -70,6 +72,7 @@ export async function door(
 
   return new Elysia({ name: "door" })
     .onRequest(async ({ request }) => {
+      checkHeaders(request);
       origins.check(request);
       const path = new URL(request.url).pathname;
       if (!needsToken(path) || request.method === "OPTIONS") return limitStranger(request);
@@ -88,6 +91,7 @@ export async function door(
     .onParse({ as: "global" }, async ({ request, route }) => {
       checkScope(request, route);
       if (route.startsWith("/mcp")) return null; // read in src/mcp/, which answers its failures as JSON-RPC
+      if (schemasOf(methodOf(request), route).detail?.["x-upload"]) return null; // read as it comes, by the route
       const body = await readJson(request);
       checkJson(body);
       // Before Elysia does: it makes a text of what does not fit, and fails at {"toString": 1} (1.4.30).
@@ -96,7 +100,7 @@ export async function door(
     })
     .onTransform({ as: "global" }, ({ request, route }) => {
       checkScope(request, route);
-      checkQuery(request.url);
+      checkUrl(request.url);
       if (route.startsWith("/api") && !schemasOf(methodOf(request), route).query) refuseQuery(request.url);
     });
 }
@@ -107,7 +111,7 @@ function limit(request: Request, allowance: Allowance) {
 }
 
 /** The schemas a route was registered with. */
-export type SchemasOf = (method: string, route: string) => { body?: TSchema; query?: TSchema };
+export type SchemasOf = (method: string, route: string) => Pick<RouteHooks, "body" | "query" | "detail">;
 
 /** Elysia checks a query only where there is a schema for it. */
 function refuseQuery(url: string) {

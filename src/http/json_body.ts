@@ -48,27 +48,33 @@ async function readText(body: ReadableStream<Uint8Array>): Promise<string> {
 const REPEATABLE = new Set(["tag"]);
 
 /**
- * Refuses a query string with broken percent-encoding, invalid UTF-8 or NUL, which Elysia would pass on half decoded,
- * and a parameter given twice, of which it would take the last.
+ * Refuses a path or a query string with broken percent-encoding, invalid UTF-8 or NUL, which Elysia would pass on half
+ * decoded, and a parameter given twice, of which it would take the last.
  */
-export function checkQuery(url: string): void {
+export function checkUrl(url: string): void {
+  decoded(new URL(url).pathname, "path");
   const start = url.indexOf("?");
   if (start === -1) return;
   const names = new Set<string>();
-  for (const part of url.slice(start + 1).split("&")) {
-    const text = decoded(part);
-    if (text.includes("\0")) throw malformed("The query string has a NUL character.");
-    const name = decoded(part.split("=", 1)[0] ?? "");
+  for (const part of url
+    .slice(start + 1)
+    .replaceAll("+", " ")
+    .split("&")) {
+    decoded(part, "query string");
+    const name = decoded(part.split("=", 1)[0] ?? "", "query string");
     if (name !== "" && names.has(name) && !REPEATABLE.has(name))
       throw invalidInput([{ at: name.slice(0, 64), message: "is given twice" }]);
     names.add(name);
   }
 }
 
-function decoded(text: string): string {
+function decoded(text: string, what: string): string {
+  let plain: string;
   try {
-    return decodeURIComponent(text.replaceAll("+", " "));
+    plain = decodeURIComponent(text);
   } catch (error) {
-    throw malformed("The query string is not percent-encoded UTF-8.", error);
+    throw malformed(`The ${what} is not percent-encoded UTF-8.`, error);
   }
+  if (plain.includes("\0")) throw malformed(`The ${what} has a NUL character.`);
+  return plain;
 }

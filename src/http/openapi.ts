@@ -33,7 +33,16 @@ export interface RouteHooks {
   query?: TSchema;
   params?: TSchema;
   response?: Record<string, TSchema>;
-  detail?: { summary?: string; tags?: string[] };
+  detail?: {
+    summary?: string;
+    tags?: string[];
+    /** What GET opens stays open; there is no HEAD. */
+    "x-stream"?: boolean;
+    /** It takes a form with one `file`, which this says what it is; the route reads the body itself. */
+    "x-upload"?: string;
+    /** Media type of what it answers with, where that is no JSON. */
+    "x-answer"?: string;
+  };
 }
 
 /** Serves the document of the routes at /openapi.json, made at the first request from the schemas that validate, and a page that shows it. */

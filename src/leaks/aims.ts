@@ -31,6 +31,9 @@ export function ghostAim(ids = 1): Aim {
     session_id: crypto.randomUUID().replaceAll("-", ""),
     jti: word(),
     app_id: crypto.randomUUID(),
+    relation_id: crypto.randomUUID(),
+    merge_id: crypto.randomUUID(),
+    event_id: crypto.randomUUID(),
     own_id: crypto.randomUUID(),
   };
 }
@@ -58,6 +61,7 @@ async function makeTwins(world: World, caller: Person, victim: Planted): Promise
   const ids = idsHiddenFrom(caller, victim).slice(0, world.depth === "short" ? MOST_IDS : undefined);
   const ghost = ghostAim(ids.length);
   const spaces = person.spaces.filter((space) => !mayOpen(caller, space));
+  const said = victim.said.find(({ space }) => isHiddenFrom(caller, person, space));
   const [app] = await world.owner<{ id: string }[]>`select id from brain.apps where name = ${victim.app}`;
   const aim: Aim = {
     ids,
@@ -73,14 +77,19 @@ async function makeTwins(world: World, caller: Person, victim: Planted): Promise
     session_id,
     jti,
     app_id: app?.id ?? ghost.app_id,
+    relation_id: said?.relation_id ?? ghost.relation_id,
+    merge_id: said?.merge_id ?? ghost.merge_id,
+    event_id: said?.event_id ?? ghost.event_id,
     own_id: await ownMemory(world, caller),
   };
   return { aim, ghost: { ...ghost, own_id: await ownMemory(world, caller) } };
 }
 
+const isHiddenFrom = (caller: Person, { org }: Person, space: string) => org !== caller.org || !mayOpen(caller, space);
+
 /** One memory of each fate that the caller may not see, the bait among them. */
 function idsHiddenFrom(caller: Person, { person, memories, bait }: Planted): string[] {
-  const hidden = memories.filter(({ space }) => person.org !== caller.org || !mayOpen(caller, space));
+  const hidden = memories.filter(({ space }) => isHiddenFrom(caller, person, space));
   const by_fate = new Map<string, PlantedMemory>(hidden.map((memory) => [memory.fate, memory]));
   return [bait.id, ...[...by_fate.values()].reverse().map(({ id }) => id)];
 }

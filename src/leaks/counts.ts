@@ -1,8 +1,7 @@
 import { mayView, nameOf, type Person } from "./cast.ts";
 import { randomWord } from "./needles.ts";
 import type { Planted } from "./plant.ts";
-import type { Probes } from "./walk.ts";
-import { overMcp, steady } from "./walk.ts";
+import { messagesOf, overMcp, type Probes, steady } from "./walk.ts";
 import type { Ask, World } from "./world.ts";
 
 const BATCH = 100;
@@ -41,11 +40,14 @@ export async function compareCounts(
 /** With ids and times as they are: these are the caller's own and must stay. */
 const steadyOf = (answer: Parameters<typeof steady>[0]) => ({
   ...steady(answer),
-  body: answer.text.replace(/(\\?"(?:took_ms|request_id)\\?":)(\\?"[^"]*"|[\d.]+)/g, "$1<passing>"),
+  body: answer.text.replace(
+    /(\\?"(?:took_ms|request_id|generated_at|sha256)\\?": ?)(\\?"[^"]*"|[\d.]+)/g,
+    "$1<passing>",
+  ),
 });
 
 /** What a caller asks about its own, and about each memory of its org that has been in another space before. */
-function viewsOf({ person, words }: Planted, planted: readonly Planted[], { routes, tools }: Probes) {
+function viewsOf({ person, words }: Planted, planted: readonly Planted[], { routes, ...probes }: Probes) {
   const others = planted.filter((one) => one.person.org === person.org && one.person !== person);
   const moved = others.flatMap(({ memories }) => memories.filter(({ fate }) => fate === "moved"));
   const mine = planted.find((one) => one.person === person)?.memories ?? [];
@@ -58,8 +60,8 @@ function viewsOf({ person, words }: Planted, planted: readonly Planted[], { rout
     ...Object.entries(routes).flatMap(([name, { views }]) =>
       (views?.(own) ?? []).map((asked) => [name, asked] as const),
     ),
-    ...Object.entries(tools).flatMap(([name, { views }]) =>
-      (views?.(own) ?? []).map((args) => [`tool ${name}`, overMcp(name, args)] as const),
+    ...messagesOf(probes).flatMap(({ probe, views }) =>
+      views(own).map((message) => [probe, overMcp(message)] as const),
     ),
   ];
 }
@@ -69,9 +71,18 @@ async function flood(world: World, planted: readonly Planted[], rows: number) {
   for (const org of new Set(planted.map(({ person }) => person.org))) {
     const stranger: Person = { org, sub: `flo-${randomWord(6)}`, grants: [], spaces: ["user:flo"] };
     for (let stored = 0; stored < rows; stored += BATCH) {
-      const memories = Array.from({ length: Math.min(BATCH, rows - stored) }, (_, index) => ({
-        content: `${world.haystack.canary("brain.memories.content", { org, sub: stranger.sub })} ${words.slice((index * 2) % words.length).join(" ")}`,
-      }));
+      const memories = Array.from({ length: Math.min(BATCH, rows - stored) }, (_, index) => {
+        const canary = (column: string) =>
+          world.haystack.canary(`brain.memories.${column}`, { org, sub: stranger.sub });
+        const { entity = "", tag = "", thread } = planted[index % planted.length] ?? {};
+        return {
+          content: `${canary("content")} ${words.slice((index * 2) % words.length).join(" ")}`,
+          // Names of others in another spelling: whoever groups over all would show that one.
+          entities: [canary("entities"), entity.toUpperCase()],
+          tags: [canary("tags"), tag],
+          thread,
+        };
+      });
       const asked = { method: "POST", path: "/api/v1/memories/batch", body: { memories } };
       const { status } = await world.ask(stranger, asked, { may_store: true });
       if (status !== 201) throw new Error(`${asked.path} of ${stranger.sub} was answered ${status}`);

@@ -1,12 +1,13 @@
 import { Refusal } from "../refusal.ts";
 import { ghostAim, type Twins } from "./aims.ts";
 import { opensOneSpace } from "./cast.ts";
+import { METHOD_PROBES } from "./method_probes.ts";
 import { keysIn } from "./needles.ts";
 import { codeIn } from "./plant.ts";
 import { type Aim, ROUTE_PROBES, TOOL_PROBES } from "./probes.ts";
 import { type Figures, type Notes, openNotes, type Report } from "./report.ts";
 import { callsOf, twinsDiffer } from "./walk.ts";
-import type { Answer, Ask } from "./world.ts";
+import { type Answer, type Ask, textOf } from "./world.ts";
 
 /** Somebody of a deployment: the token, and what the deployment says of it. */
 interface Holder {
@@ -64,7 +65,7 @@ function asker(base: string, notes: Notes) {
     }).catch((error: unknown) => {
       throw new Refusal("failed", `${base} does not answer.`, error);
     });
-    const text = await response.text();
+    const text = await textOf(response);
     notes.count(text.length);
     if (response.status === 429 && waits > 0) {
       await Bun.sleep(Number(response.headers.get("retry-after") ?? 1) * 1000);
@@ -104,7 +105,7 @@ async function aim(ask: Asker, notes: Notes, caller: Holder, victim: Holder): Pr
   const askBoth = async (question: Ask, other: Ask) =>
     [await ask(caller.token, question), await ask(caller.token, other)] as const;
   let asked = 0;
-  const calls = callsOf({ routes: ROUTE_PROBES, tools: TOOL_PROBES });
+  const calls = callsOf({ routes: ROUTE_PROBES, tools: TOOL_PROBES, methods: METHOD_PROBES });
   for (const { probe, reads, is_of_org, asks } of calls) {
     // A colleague may be told of what was done in the org.
     if (!reads || (is_of_org && caller.org === victim.org)) continue;

@@ -1,4 +1,7 @@
 import type { Needs, Scope } from "../auth/scopes.ts";
+import { get, post, query } from "./asks.ts";
+import { ENTITY_ROUTE_PROBES, ENTITY_TOOL_PROBES } from "./entity_probes.ts";
+import { GRAPH_ROUTE_PROBES, GRAPH_TOOL_PROBES } from "./graph_probes.ts";
 import type { Ask } from "./world.ts";
 
 /**
@@ -23,6 +26,10 @@ export interface Aim {
   readonly session_id: string;
   readonly jti: string;
   readonly app_id: string;
+  readonly relation_id: string;
+  readonly merge_id: string;
+  /** An event on the timeline of one of the victim's spaces. */
+  readonly event_id: string;
   /** A memory of the caller's own, to bring into touch with the victim's. */
   readonly own_id: string;
 }
@@ -49,32 +56,34 @@ export interface RouteProbe extends Probe {
   views?(own: Own): Ask[];
 }
 
-/** How to call one tool: its arguments, call by call. */
+/** How to call one tool, by its arguments, or one of MCP's other methods, by its parameters: call by call. */
 export interface ToolProbe extends Probe {
   readonly needs: readonly Scope[];
   asks(aim: Aim): object[];
   views?(own: Own): object[];
 }
 
-const get = (path: string): Ask => ({ method: "GET", path });
-const post = (path: string, body: unknown, headers: Record<string, string> = {}): Ask => ({
+/** A call of one of MCP's methods as a JSON-RPC message. */
+export const methodCall = (method: string, params: object) => ({ jsonrpc: "2.0", id: "call", method, params });
+
+/** An import of an archive with these lines. */
+const archive = (query: string, lines: readonly object[]): Ask => ({
   method: "POST",
-  path,
-  body,
-  headers,
+  path: `${BACKUP}/import${query}`,
+  archive: lines,
 });
-const query = (path: string, parameters: Record<string, string>) => get(`${path}?${new URLSearchParams(parameters)}`);
 
 /** A call of a tool as a JSON-RPC message. */
-export const toolCall = (name: string, args: object) => ({
-  jsonrpc: "2.0",
-  id: "call",
-  method: "tools/call",
-  params: { name, arguments: args },
-});
+export const toolCall = (name: string, args: object) => methodCall("tools/call", { name, arguments: args });
+
+/** What opens the metrics of the world that is attacked; elsewhere it opens nothing. */
+export const METRICS_TOKEN = "nobody-has-this-one";
 
 const MEMORIES = "/api/v1/memories";
-const LIST_TOOLS = { jsonrpc: "2.0", id: "call", method: "tools/list" };
+const APPS = "/api/v1/apps";
+const BACKUP = "/api/v1/backup";
+const CONFIG = "/api/v1/config";
+const LIST_TOOLS = methodCall("tools/list", {});
 
 const search = (path: string): RouteProbe => ({
   needs: ["memories:read"],
@@ -108,11 +117,30 @@ const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   ],
 });
 
+const acting = (action: "archive" | "pause" | "restore"): RouteProbe => ({
+  needs: ["memories:write"],
+  reads: false,
+  asks: ({ ids, app_id, key }) => [
+    post(`${MEMORIES}/actions/${action}`, { memory_ids: ids }),
+    post(
+      `${MEMORIES}/actions/${action}`,
+      { memory_ids: ids, category: "note" },
+      { "idempotency-key": `${action}-${key}` },
+    ),
+    post(`${MEMORIES}/actions/${action}`, { app_id }),
+  ],
+});
+
 /** One entry for each registered route, by its key in ROUTE_NEEDS. */
 export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
   "GET /health/live": { needs: "public", reads: true, asks: () => [get("/health/live")] },
   "GET /health/ready": { needs: "public", reads: true, asks: () => [get("/health/ready")] },
   "GET /health/deps": { needs: "public", reads: true, asks: () => [get("/health/deps")] },
+  "GET /metrics": {
+    needs: "public",
+    reads: true,
+    asks: () => [{ ...get("/metrics"), headers: { authorization: `Bearer ${METRICS_TOKEN}` } }],
+  },
   "GET /openapi.json": { needs: "public", reads: true, asks: () => [get("/openapi.json")] },
   "GET /docs": { needs: "public", reads: true, asks: () => [get("/docs")] },
 
@@ -169,11 +197,41 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     reads: false,
     asks: ({ ids }) => [{ method: "DELETE", path: MEMORIES, body: { memory_ids: ids } }],
   },
+  "POST /api/v1/memories/actions/archive": acting("archive"),
+  "POST /api/v1/memories/actions/pause": acting("pause"),
+  "POST /api/v1/memories/actions/restore": acting("restore"),
+  "POST /api/v1/memories/filter": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ content, entity, tag, artifact_ref, space, app_id }) => [
+      post(`${MEMORIES}/filter`, { states: ["active", "paused", "archived"], size: 100 }),
+      post(`${MEMORIES}/filter`, { search_query: content, entities: [entity] }),
+      post(`${MEMORIES}/filter`, { entities: [entity, "nothing"] }),
+      post(`${MEMORIES}/filter`, { tag, artifact_ref }),
+      post(`${MEMORIES}/filter`, { access_entity: [space], app_ids: [app_id] }),
+    ],
+    views: ({ words }) => [
+      post(`${MEMORIES}/filter`, { size: 2, page: 2, categories: ["note", "decision"] }),
+      post(`${MEMORIES}/filter`, { search_query: words, size: 3 }),
+    ],
+  },
+  "GET /api/v1/memories/categories": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: () => [get(`${MEMORIES}/categories`)],
+    views: () => [get(`${MEMORIES}/categories`)],
+  },
   "GET /api/v1/memories/:id": {
     needs: ["memories:read"],
     reads: true,
     asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
     views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}`)),
+  },
+  "GET /api/v1/memories/:id/access-log": {
+    needs: ["memories:read"],
+    reads: true,
+    asks: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/access-log?size=100`)),
+    views: ({ ids }) => ids.map((id) => get(`${MEMORIES}/${id}/access-log?size=2`)),
   },
   "GET /api/v1/memories/:id/history": {
     needs: ["memories:read"],
@@ -195,9 +253,65 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
       },
     ],
   },
+  ...GRAPH_ROUTE_PROBES,
   "POST /api/v1/search": search("/api/v1/search"),
   "POST /api/v1/search/lexical": search("/api/v1/search/lexical"),
   "POST /api/v1/search/semantic": search("/api/v1/search/semantic"),
+  "GET /api/v1/apps": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ thread }) => [query(APPS, { size: "100" }), query(APPS, { name: thread.slice(0, 64) })],
+    views: () => [query(APPS, { size: "100" }), query(APPS, { sort_by: "memories", sort_direction: "desc" })],
+  },
+  "GET /api/v1/apps/:id": { needs: ["apps:read"], reads: true, asks: ({ app_id }) => [get(`${APPS}/${app_id}`)] },
+  "GET /api/v1/apps/:id/memories": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ app_id }) => [get(`${APPS}/${app_id}/memories`)],
+  },
+  "GET /api/v1/apps/:id/accessed": {
+    needs: ["apps:read"],
+    reads: true,
+    asks: ({ app_id }) => [get(`${APPS}/${app_id}/accessed`)],
+  },
+  "PUT /api/v1/apps/:id": {
+    needs: ["apps:write"],
+    reads: false,
+    asks: ({ app_id }) => [
+      { method: "PUT", path: `${APPS}/${app_id}`, body: { is_active: false } },
+      { method: "PUT", path: `${APPS}/${app_id}?is_active=true` },
+    ],
+  },
+  "GET /api/v1/stats": {
+    needs: ["stats:read"],
+    reads: true,
+    asks: () => [get("/api/v1/stats?days=366")],
+    views: () => [get("/api/v1/stats?days=2")],
+  },
+  "GET /api/v1/config": {
+    needs: ["admin:read"],
+    reads: true,
+    asks: () => [get(CONFIG)],
+    views: () => [get(CONFIG)],
+  },
+  // Refused: settings are the whole org's, and what is planted there must be as it was at the end. That orgs do not
+  // touch each other's is in tests/http/config.test.ts.
+  "PUT /api/v1/config": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ content }) => [{ method: "PUT", path: CONFIG, body: { planted: content } }],
+  },
+  "PATCH /api/v1/config": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ content }) => [{ method: "PATCH", path: CONFIG, body: { planted: content } }],
+  },
+  "POST /api/v1/config/reset": {
+    needs: ["admin:write"],
+    reads: false,
+    asks: ({ id }) => [post(`${CONFIG}/reset?org=${id}`, undefined)],
+  },
+  ...ENTITY_ROUTE_PROBES,
   "GET /api/v1/tokens/me": {
     needs: [],
     reads: true,
@@ -232,14 +346,37 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
   },
   "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
+  "POST /api/v1/backup/export": {
+    needs: ["backup:read"],
+    reads: true,
+    // Never all there is: of a deployment that could be much.
+    asks: ({ space, app_id }) => [
+      post(`${BACKUP}/export`, { access_entity: space }),
+      post(`${BACKUP}/export`, { app_id }),
+    ],
+    views: () => [post(`${BACKUP}/export`, {}), post(`${BACKUP}/export`, { states: ["active"] })],
+  },
+  "POST /api/v1/backup/import": {
+    needs: ["backup:write"],
+    reads: false,
+    // One alone is stored, and says nothing of the length of what other probes store: ids are made of the archive's here,
+    // and would put what scores alike into another order for the ghost.
+    asks: ({ ids, id, own_id, content, entity, space }) => [
+      archive("", [{ id, content: `taken out of an archive, ${content}` }]),
+      archive("?mode=overwrite&dry_run=true", [
+        ...ids.map((one, place) => ({ id: one, content: `over ${place} ${content}`, state: "deleted" })),
+        ...ids.map((supersedes) => ({ id: crypto.randomUUID(), content: crypto.randomUUID(), supersedes })),
+        { id: own_id, content, access_entity: space, supersedes: id },
+      ]),
+      archive("?dry_run=true", [{ id, content, relations: [{ from: entity, to: entity, type: "is" }] }]),
+      archive(`?access_entity=${encodeURIComponent(space)}`, [{ id, content }]),
+    ],
+  },
+
   "POST /mcp": {
     needs: [],
     reads: true,
-    asks: ({ id }) => [
-      post("/mcp", LIST_TOOLS),
-      post("/mcp", { jsonrpc: "2.0", id: "call", method: "resources/read", params: { uri: `memory://${id}` } }),
-      post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })]),
-    ],
+    asks: ({ id }) => [post("/mcp", LIST_TOOLS), post("/mcp", [LIST_TOOLS, toolCall("get_memory", { memory_id: id })])],
   },
   "GET /mcp/:client/sse/:user": {
     needs: [],
@@ -333,6 +470,8 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  ...ENTITY_TOOL_PROBES,
   get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
+  ...GRAPH_TOOL_PROBES,
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },
 };

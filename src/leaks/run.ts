@@ -1,4 +1,4 @@
-import { TOOLS } from "../mcp/tools.ts";
+import { OFFER } from "../mcp/offer.ts";
 import { catalogFaults } from "../ops/catalog.ts";
 import { messageOf } from "../refusal.ts";
 import {
@@ -14,6 +14,7 @@ import type { Depth } from "./cast.ts";
 import { compareCounts } from "./counts.ts";
 import { checkCoverage, collectIds } from "./coverage.ts";
 import { crowd } from "./crowd.ts";
+import { METHOD_PROBES } from "./method_probes.ts";
 import { type Planted, plant } from "./plant.ts";
 import { ROUTE_PROBES, TOOL_PROBES } from "./probes.ts";
 import { type Figures, type Notes, openNotes, PHASES, type Phase, type Report } from "./report.ts";
@@ -43,7 +44,7 @@ const ROWS: Record<Depth, number> = { short: 200, full: 1000 };
  */
 export async function checkLeaks(urls: Urls, options: LeakCheckOptions = {}): Promise<Report> {
   const { depth = "full", phases = PHASES, tamper, planted, signal, told = () => {} } = options;
-  const { probes = { routes: ROUTE_PROBES, tools: TOOL_PROBES } } = options;
+  const { probes = { routes: ROUTE_PROBES, tools: TOOL_PROBES, methods: METHOD_PROBES } } = options;
   const notes = openNotes(told);
   const world = await openWorld(urls, notes, depth, tamper, signal);
   try {
@@ -100,11 +101,7 @@ function workOf(world: World, { people, before, ids }: Ground, probes: Probes, d
   return {
     canaries: async () => "",
     probes: () => {
-      checkProbes(
-        world,
-        TOOLS.map(({ name }) => name),
-        probes,
-      );
+      checkProbes(world, OFFER, probes);
       return walk(world, people, twinsFor, probes, is_short);
     },
     twins: async () => "the answers of the probes, each beside one to what nobody has",

@@ -2,14 +2,14 @@ import { SCOPES } from "../auth/scopes.ts";
 import { ghostAim } from "./aims.ts";
 import { NOBODY, type Person } from "./cast.ts";
 import { codeIn } from "./plant.ts";
-import { overMcp, type Probes } from "./walk.ts";
+import { messagesOf, overMcp, type Probes } from "./walk.ts";
 import type { Ask, World } from "./world.ts";
 
 /**
- * Each route and tool with a token that has every scope but one it needs, with no scope but those, and without a token.
+ * Each route, tool and method of MCP with a token that has every scope but one it needs, with no scope but those, and without a token.
  * Nothing there is aimed at. What is needed is what the probe says, whatever src/auth/scopes.ts says.
  */
-export async function tryScopes(world: World, { routes, tools }: Probes): Promise<string> {
+export async function tryScopes(world: World, { routes, ...probes }: Probes): Promise<string> {
   const [person] = world.people;
   if (!person) throw new Error("there is nobody");
   const aim = ghostAim();
@@ -19,9 +19,10 @@ export async function tryScopes(world: World, { routes, tools }: Probes): Promis
     await tryToken(world, name, asked, needs === "public");
     if (needs !== "public") await tryAll(world, person, name, asked, needs);
   }
-  for (const [name, { needs, asks }] of Object.entries(tools))
-    await tryAll(world, person, `tool ${name}`, overMcp(name, asks(aim)[0] ?? {}), needs);
-  return `${Object.keys(routes).length} routes and ${Object.keys(tools).length} tools, each without one scope it needs`;
+  const messages = messagesOf(probes);
+  for (const { probe, needs, asks } of messages)
+    for (const message of asks(aim).slice(0, 1)) await tryAll(world, person, probe, overMcp(message), needs);
+  return `${Object.keys(routes).length} routes, ${messages.length} tools and methods, each without one scope it needs`;
 }
 
 async function tryToken({ ask, notes }: World, probe: string, asked: Ask, is_public: boolean) {

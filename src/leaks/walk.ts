@@ -1,7 +1,9 @@
+import type { Offer } from "../mcp/offer.ts";
 import { ghostAim, type Twins, type TwinsFor } from "./aims.ts";
 import { NOBODY, nameOf, type Person } from "./cast.ts";
+import { methodsOf } from "./method_probes.ts";
 import type { Planted } from "./plant.ts";
-import { type Aim, type RouteProbe, type ToolProbe, toolCall } from "./probes.ts";
+import { type Aim, methodCall, type Own, type RouteProbe, type ToolProbe, toolCall } from "./probes.ts";
 import { openStream, type Stream } from "./streams.ts";
 import type { Answer, Ask, World } from "./world.ts";
 
@@ -9,6 +11,8 @@ import type { Answer, Ask, World } from "./world.ts";
 export interface Probes {
   readonly routes: Readonly<Record<string, RouteProbe>>;
   readonly tools: Readonly<Record<string, ToolProbe>>;
+  /** MCP beside the tools: a method, and what it is asked for. */
+  readonly methods: Readonly<Record<string, ToolProbe>>;
 }
 
 /** A probe and a way to call it. */
@@ -20,36 +24,65 @@ interface Call {
 }
 
 /** Every probe over the doors that answer at once. */
-export const callsOf = ({ routes, tools }: Probes): Call[] => [
+export const callsOf = ({ routes, ...probes }: Probes): Call[] => [
   ...Object.entries(routes).map(([probe, { reads, is_of_org = false, asks }]) => ({
     probe,
     reads,
     is_of_org,
     asks,
   })),
-  ...Object.entries(tools).map(([name, { reads, asks }]) => ({
-    probe: `tool ${name}`,
+  ...messagesOf(probes).map(({ probe, reads, asks }) => ({
+    probe,
     reads,
     is_of_org: false,
-    asks: (aim: Aim) => asks(aim).map((args) => overMcp(name, args)),
+    asks: (aim: Aim) => asks(aim).map(overMcp),
   })),
 ];
 
-/** A call of a tool over POST /mcp. */
-export const overMcp = (name: string, args: object): Ask => ({
-  method: "POST",
-  path: "/mcp?toolsets=all",
-  body: toolCall(name, args),
-});
+/** A message of MCP. */
+export type Message = ReturnType<typeof methodCall>;
+
+/** A probe and the messages to call it by. */
+interface MessageProbe extends Pick<ToolProbe, "needs" | "reads"> {
+  readonly probe: string;
+  asks(aim: Aim): Message[];
+  views(own: Own): Message[];
+}
+
+/** Every probe of MCP's own, for both of its doors. */
+export function messagesOf({ tools, methods }: Pick<Probes, "tools" | "methods">): MessageProbe[] {
+  const probeOf = (probe: string, { needs, reads, asks, views }: ToolProbe, call: (given: object) => Message) => ({
+    probe,
+    needs,
+    reads,
+    asks: (aim: Aim) => asks(aim).map(call),
+    views: (own: Own) => (views?.(own) ?? []).map(call),
+  });
+  return [
+    ...Object.entries(tools).map(([name, probe]) => probeOf(`tool ${name}`, probe, (args) => toolCall(name, args))),
+    ...Object.entries(methods).map(([name, probe]) =>
+      probeOf(name, probe, (params) => methodCall(name.split(" ", 1)[0] ?? "", params)),
+    ),
+  ];
+}
+
+/** A message over POST /mcp. */
+export const overMcp = (body: Message): Ask => ({ method: "POST", path: "/mcp?toolsets=all", body });
 
 /** What is registered must have a probe, and what has a probe must be registered. */
-export function checkProbes({ registered, notes }: World, tools: readonly string[], probes: Probes) {
-  compare("route", registered, Object.keys(probes.routes));
-  compare("tool", tools, Object.keys(probes.tools));
+export function checkProbes({ registered, notes }: World, { tools, ...offer }: Offer, probes: Probes) {
+  compare("route", registered, probes.routes);
+  compare(
+    "tool",
+    tools.map(({ name }) => name),
+    probes.tools,
+  );
+  compare("method", methodsOf(offer), probes.methods);
 
-  function compare(what: string, there: readonly string[], probed: readonly string[]) {
+  function compare(what: string, there: readonly string[], probes: object) {
+    const probed = Object.keys(probes);
     for (const name of there)
-      if (!probed.includes(name)) notes.find(`The ${what} ${name} has no probe in src/leaks/probes.ts.`, "probes");
+      if (!probed.includes(name)) notes.find(`The ${what} ${name} has no probe in src/leaks/.`, "probes");
     for (const name of probed)
       if (!there.includes(name)) notes.find(`The probe ${name} is for no ${what} there is.`, "probes");
   }
@@ -109,25 +142,28 @@ async function callTwice(world: World, caller: Person, call: Call, { aim, ghost 
   }
 }
 
-/** The same tools over the legacy door: a message to one's own stream, its answer on the stream. */
+/** The same messages over the legacy door: each to one's own stream, its answer on the stream. */
 export async function walkStreams(
   world: World,
   planted: readonly Planted[],
   twinsFor: TwinsFor,
-  { tools }: Probes,
+  probes: Probes,
 ): Promise<string> {
   const pairs = pairsOf(planted, true);
+  const messages = messagesOf(probes);
   await Promise.all(
     pairs.map(async ({ caller, victims }) => {
       const stream = await openStream(world, caller);
       for (const victim of victims.slice(0, 1)) {
         const twins = await twinsFor(caller, victim);
-        for (const [name, { reads, asks }] of Object.entries(tools)) {
-          const probe = `tool ${name} over the legacy door`;
+        for (const { probe: name, reads, asks } of messages) {
+          const probe = `${name} over the legacy door`;
           const ghosts = asks(twins.ghost);
-          for (const [index, args] of asks(twins.aim).entries()) {
-            const answer = await stream.call(toolCall(name, args), { probe, may_store: !reads });
-            const other = await stream.call(toolCall(name, ghosts[index] ?? {}), { probe, may_store: !reads });
+          for (const [index, message] of asks(twins.aim).entries()) {
+            const ghost = ghosts[index];
+            if (!ghost) throw new Error(`the probe ${name} asks less of what is not there`);
+            const answer = await stream.call(message, { probe, may_store: !reads });
+            const other = await stream.call(ghost, { probe, may_store: !reads });
             compareTwins(world, caller, probe, [answer, other], twins);
           }
         }
@@ -135,7 +171,7 @@ export async function walkStreams(
       await stream.close();
     }),
   );
-  return `${Object.keys(tools).length} tools, ${pairs.length} pairs of caller and victim`;
+  return `${messages.length} tools and methods, ${pairs.length} pairs of caller and victim`;
 }
 
 function compareTwins(world: World, caller: Person, probe: string, answers: readonly [Answer, Answer], twins: Twins) {
@@ -175,6 +211,7 @@ const named = (text: string, names: readonly Name[]): string =>
     text
       .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/gi, "<uuid>")
       .replace(/[\da-f]{32}/gi, "<hex>")
-      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)/g, "<time>")
+      .replace(/("bytes": )\d+/g, "$1<bytes>") // of an archive that repeats what was asked for
       .replace(/(\\?"took_ms\\?":)[\d.]+/g, "$1<ms>"),
   );

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import postgres from "postgres";
 import { type AppSettings, createApp } from "../app.ts";
 import { SCOPES } from "../auth/scopes.ts";
@@ -6,8 +9,10 @@ import { openDatabase } from "../db.ts";
 import { trustedProxies } from "../http/client_address.ts";
 import { createLog } from "../log.ts";
 import { newestMigration } from "../ops/migrate.ts";
+import { formOf, unpacked } from "./archives.ts";
 import { castOf, type Depth, mayView, NOBODY, nameOf, type Person } from "./cast.ts";
 import { keysIn, openHaystack, type Viewer } from "./needles.ts";
+import { METRICS_TOKEN } from "./probes.ts";
 import type { Notes } from "./report.ts";
 
 /** One request, without its token. */
@@ -16,6 +21,8 @@ export interface Ask {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** Lines of an archive, sent instead of a body as a form with that archive. */
+  readonly archive?: readonly object[];
 }
 
 /** What came back, to the last byte; of an event stream its first event. */
@@ -54,7 +61,8 @@ const POOL_SIZE = 3;
 /** The application in this process on a database, the cast, and what must not reach whom. Nothing is stored yet. */
 export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?: Tamper, signal?: AbortSignal) {
   const database = openDatabase(urls.service_url, { max: POOL_SIZE });
-  const settings = { ...SETTINGS, jwt_secret: crypto.randomUUID() + crypto.randomUUID() };
+  const data_dir = await mkdtemp(join(tmpdir(), "brain-leak-check-"));
+  const settings = { ...SETTINGS, data_dir, jwt_secret: crypto.randomUUID() + crypto.randomUUID() };
   const app = await createApp(
     { ...settings, newest_migration: newestMigration() },
     database,
@@ -77,7 +85,7 @@ export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?:
   /** The bare answer of the application. */
   async function handle(
     caller: Person,
-    { method, path, headers, body }: Ask,
+    { method, path, headers, body, archive }: Ask,
     scopes?: readonly string[],
   ): Promise<Response> {
     signal?.throwIfAborted();
@@ -89,6 +97,7 @@ export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?:
         ...headers,
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(archive && { body: await formOf(archive) }),
     });
     const response = await app.handle(request);
     return tamper ? tamper(request, response) : response;
@@ -112,7 +121,7 @@ export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?:
   ) {
     const own = said.get(caller) ?? keysIn(JSON.stringify(caller));
     said.set(caller, own);
-    const repeated = keysIn(JSON.stringify([asked.path, asked.headers, asked.body]));
+    const repeated = keysIn(JSON.stringify([asked.path, asked.headers, asked.body, asked.archive]));
     if (may_store) for (const key of repeated) if (haystack.isCanary(key)) own.add(key);
     const parts = { body: text, headers: headers.map((header) => header.join(": ")).join("\n") };
     for (const [part, content] of Object.entries(parts))
@@ -143,6 +152,7 @@ export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?:
       await app.drainStreams(1);
       await database.close();
       await owner.end();
+      await rm(data_dir, { recursive: true });
     },
   };
 }
@@ -153,8 +163,9 @@ const NAMES = /\.id$|_id$|\.sub$|^brain\.(spaces|apps|audit_events)\./;
 const isOfOrg = ({ org }: Person, what: string, viewers: readonly Viewer[]) =>
   NAMES.test(what) && viewers.some((viewer) => viewer.org === org);
 
-/** The text of an answer. An event stream is read to the end of its first event, and left. */
-async function textOf(response: Response): Promise<string> {
+/** The text of an answer; of an archive what is in it. An event stream is read to the end of its first event, and left. */
+export async function textOf(response: Response): Promise<string> {
+  if (response.headers.get("content-type") === "application/zip") return unpacked(await response.arrayBuffer());
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) return response.text();
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -167,7 +178,7 @@ async function textOf(response: Response): Promise<string> {
   return text;
 }
 
-const SETTINGS: Omit<AppSettings, "newest_migration" | "jwt_secret"> = {
+const SETTINGS: Omit<AppSettings, "newest_migration" | "jwt_secret" | "data_dir"> = {
   host: "127.0.0.1",
   cors_allowed_origins: [],
   trusted_proxies: trustedProxies(),
@@ -178,6 +189,7 @@ const SETTINGS: Omit<AppSettings, "newest_migration" | "jwt_secret"> = {
   jwt_issuer: "https://codingbrain.local",
   jwt_audience: "https://api.codingbrain.local",
   jwt_max_lifetime_seconds: 31_536_000,
+  metrics_token: METRICS_TOKEN,
   mcp_session_idle_seconds: 1800,
   mcp_heartbeat_seconds: 60,
 };

@@ -2,6 +2,7 @@ import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js";
 import type { Server } from "bun";
 import { Elysia } from "elysia";
 import type { Caller } from "../db.ts";
+import { accepts } from "../http/accept.ts";
 import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
 import { payFor } from "../http/limits.ts";
@@ -55,7 +56,8 @@ async function answer(
   const version = request.headers.get("mcp-protocol-version");
   if (version !== null && !PROTOCOL_VERSIONS.includes(version))
     return refuse(malformed(`MCP-Protocol-Version must be one of ${PROTOCOL_VERSIONS.join(", ")}.`));
-  if (!/application\/(json|\*)|text\/event-stream|\*\/\*/i.test(request.headers.get("accept") ?? "*/*"))
+  const accept = request.headers.get("accept");
+  if (!accepts(accept, "application/json") && !accepts(accept, "text/event-stream"))
     return refuse(new Problem("NOT_ACCEPTABLE", "The answer is application/json."));
 
   let body: unknown;
@@ -77,7 +79,8 @@ async function answer(
     if (message.kind === "call") {
       context.args = message.call.params?.arguments;
       const { call } = message;
-      const takes_events = /text\/event-stream/i.test(request.headers.get("accept") ?? "");
+      // Named: to a client that takes anything, JSON is simpler.
+      const takes_events = /text\/event-stream/i.test(accept ?? "") && accepts(accept, "text/event-stream");
       return jsonOrEvents(takes_events ? open : null, async (tell, gone) => {
         const answered = await transport.call(call, context, AbortSignal.any([request.signal, gone]), tell);
         if (context.refusal) throw context.refusal;

@@ -1,7 +1,7 @@
 import { type TSchema, t } from "elysia";
 
-/** Beyond this a limit tells a model nothing it would run into. */
-const MOST_TOLD = 1000;
+/** Beyond these a limit tells a model nothing it would run into. */
+const MOST_TOLD = { maximum: 1000, maxItems: 31 } as const;
 
 /**
  * A schema as tools/list prints it: what a model needs to fill it in, in portable JSON Schema. Types, closed fields, enums
@@ -23,7 +23,8 @@ export function printed(schema: TSchema): object {
   // Which keys a map may have is left to the refusal: few clients read patternProperties.
   const [values] = Object.values<TSchema>(patternProperties ?? {});
   if (values) told.additionalProperties = printed(values);
-  if (Number(told.maximum) > MOST_TOLD) delete told.maximum;
+  for (const [limit, most] of Object.entries(MOST_TOLD)) if (Number(told[limit]) > most) delete told[limit];
+  if (told.minimum === 1) delete told.minimum;
   return told;
 }
 

@@ -27,6 +27,7 @@ import {
 import { holds, requireScopes } from "../auth/scopes.ts";
 import type { Caller } from "../db.ts";
 import { auditDenied } from "../http/answers.ts";
+import type { Metrics } from "../http/metrics.ts";
 import { checkJson } from "../json.ts";
 import { type Log, logProblem, milliseconds, shortened } from "../log.ts";
 import { invalidInput, notFound, Problem, type ProblemBody, problemFrom } from "../problem.ts";
@@ -74,7 +75,7 @@ type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>;
 const isIn = ({ toolset }: Tool, asked: ReadonlySet<Toolset>) => toolset === undefined || asked.has(toolset);
 
 /** The MCP server of a process, connected to a transport that every request shares. */
-export async function startMcpServer(log: Log, offer = OFFER): Promise<SharedTransport<CallContext>> {
+export async function startMcpServer(log: Log, metrics: Metrics, offer = OFFER): Promise<SharedTransport<CallContext>> {
   const transport = new SharedTransport<CallContext>(log);
   const serverInfo = { name: "coding-brain", title: "Coding Brain", version: VERSION };
   const capabilities = { tools: {}, resources: {}, prompts: {}, completions: {}, logging: {}, ...offer.capabilities };
@@ -126,7 +127,7 @@ export async function startMcpServer(log: Log, offer = OFFER): Promise<SharedTra
         new Problem("NOT_FOUND", "There is no such tool.", hint).toBody(context.request_id),
       );
     }
-    return callTool(context, tool, extra, log);
+    return callTool(context, tool, extra, log, metrics);
   });
 
   server.setRequestHandler(ListResourcesRequestSchema, ({ params }, extra) =>
@@ -238,19 +239,22 @@ async function refused(context: CallContext, problem: Problem, what: string, log
 }
 
 /** Runs a tool. Whatever it throws becomes a tool error here: the SDK would send a thrown message as it is. */
-async function callTool(context: CallContext, tool: Tool, extra: Extra, log: Log): Promise<CallToolResult> {
+async function callTool(
+  context: CallContext,
+  tool: Tool,
+  extra: Extra,
+  log: Log,
+  metrics: Metrics,
+): Promise<CallToolResult> {
   const { caller, request_id, args = {} } = context;
   const exchange = exchangeOf(extra);
   const started = performance.now();
-  const done = (code: string) =>
-    log("info", "tool", {
-      request_id,
-      tool: tool.name,
-      code,
-      ms: milliseconds(started),
-      user: shortened(caller.sub),
-      org: shortened(caller.org),
-    });
+  const done = (code: string) => {
+    const ms = milliseconds(started);
+    metrics.called(tool.name, code, ms);
+    const who = { user: shortened(caller.sub), org: shortened(caller.org) };
+    log("info", "tool", { request_id, tool: tool.name, code, ms, ...who });
+  };
   try {
     requireScopes(caller.scopes, tool.needs);
     checkJson(args);

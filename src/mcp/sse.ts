@@ -2,6 +2,7 @@ import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js";
 import type { Server } from "bun";
 import { Elysia, t } from "elysia";
 import type { Caller, Database } from "../db.ts";
+import { accepts } from "../http/accept.ts";
 import { requestId } from "../http/answers.ts";
 import { readJson } from "../http/json_body.ts";
 import { payFor } from "../http/limits.ts";
@@ -48,6 +49,9 @@ interface Held {
   /** A wake-up came while it was fetching. */
   is_woken: boolean;
 }
+
+/** Most streams of one user that a process holds: each takes 40 kB, and a look into the database a minute. */
+const MAX_STREAMS = 100;
 
 /** How long an answer for another process's stream is tried to be left there while the database is away. */
 const LEAVE_SECONDS = 30;
@@ -97,18 +101,27 @@ export function legacyDoor(
     if (wake?.kind === "end") callsOf.get(wake.session_id)?.cancelAll();
   }
 
+  /** Why somebody gets no stream now. */
+  function refusalOf(caller: Caller): Problem | undefined {
+    if (is_stopping) return unavailable("The service is stopping; connect again.");
+    const streams = [...held.values()].filter((other) => isSame(other.caller, caller)).length;
+    return streams < MAX_STREAMS ? undefined : unavailable(`A user has at most ${MAX_STREAMS} streams; close some.`);
+  }
+
   async function open(request: Request, caller: Caller, client: string): Promise<Response> {
     if (request.method !== "GET")
       throw new Problem("METHOD_NOT_ALLOWED", "A stream is opened by GET.", { headers: { allow: "GET" } });
-    if (!/text\/event-stream|text\/\*|\*\/\*/i.test(request.headers.get("accept") ?? "*/*"))
+    if (!accepts(request.headers.get("accept"), "text/event-stream"))
       throw new Problem("NOT_ACCEPTABLE", "The answer is text/event-stream.");
-    if (is_stopping) throw unavailable("The service is stopping; connect again.");
+    const unwanted = refusalOf(caller);
+    if (unwanted) throw unwanted;
     const toolsets = toolsetsFrom(request.url);
     await listen();
     const id = await openSession(caller, { client, toolsets, holder }, idle_seconds);
-    if (is_stopping) {
+    const refusal = refusalOf(caller); // many may have come meanwhile
+    if (refusal) {
       await closeSession(caller, id);
-      throw unavailable("The service is stopping; connect again.");
+      throw refusal;
     }
     server()?.timeout(request, 0); // Bun would cut a silent stream
     const stream = openStream({
@@ -271,7 +284,7 @@ export function legacyDoor(
       ({ request, caller, params }) => open(request, self(caller, params.user), appFrom(params.client)),
       {
         params: t.Object({ client: t.String(), user: t.String() }),
-        detail: { summary: "MCP, legacy stream (HTTP with SSE)", tags: ["mcp"] },
+        detail: { summary: "MCP, legacy stream (HTTP with SSE)", tags: ["mcp"], "x-stream": true },
       },
     )
     .post("/mcp/messages", ({ request, caller }) => take(request, caller), {
@@ -290,6 +303,8 @@ export function legacyDoor(
 
   return {
     routes,
+    /** How many streams this process holds. */
+    count: () => held.size,
     /** Takes no more calls, lets the running ones end for up to the seconds, then ends every stream and its session. */
     async drain(seconds: number) {
       is_stopping = true;

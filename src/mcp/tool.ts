@@ -41,7 +41,7 @@ interface ToolDefinition<I extends TSchema, O extends TSchema> {
   input: I;
   /** Fields of the input as tools/list prints them, where the whole of them would repeat what is told elsewhere. */
   told?: Record<string, TSchema>;
-  /** Arguments that clients of the earlier system know by another name, and where they have gone. */
+  /** Arguments that clients of the earlier system still send, and what to say of them. */
   moved?: Readonly<Record<string, string>>;
   output: O;
   run(caller: Caller, input: Static<I>, progress: Progress): Promise<Static<O>>;
@@ -99,7 +99,7 @@ export function defineTool<I extends TSchema, O extends TSchema>(tool: ToolDefin
   };
 }
 
-/** The arguments as the input's type. Throws INVALID_INPUT; of what has moved it says where to. */
+/** The arguments as the input's type. Throws INVALID_INPUT; what has moved is told with the words for it. */
 function argumentsOf<I extends TSchema>(input: I, args: unknown, moved: Readonly<Record<string, string>>): Static<I> {
   try {
     return parse(input, withoutNulls(input, args));
@@ -108,7 +108,7 @@ function argumentsOf<I extends TSchema>(input: I, args: unknown, moved: Readonly
     const { errors = [] } = problem.extras;
     if (!errors.some(({ at }) => Object.hasOwn(moved, at))) throw error;
     throw invalidInput(
-      errors.map(({ at, message }) => ({ at, message: Object.hasOwn(moved, at) ? `is now ${moved[at]}` : message })),
+      errors.map(({ at, message }) => ({ at, message: (Object.hasOwn(moved, at) && moved[at]) || message })),
     );
   }
 }

@@ -1,4 +1,6 @@
 import { identityTools } from "../auth/tools.ts";
+import { entityTools } from "../entities/tools.ts";
+import { graphTools } from "../graph/tools.ts";
 import { memoryAdminTools } from "../memories/admin_tools.ts";
 import { memoryTools } from "../memories/tools.ts";
 import { embedderTools } from "../search/embedder_tool.ts";
@@ -8,7 +10,9 @@ import type { DefinedTool } from "./tool.ts";
 const every: readonly DefinedTool[] = [
   ...searchTools,
   ...memoryTools,
+  ...graphTools,
   ...identityTools,
+  ...entityTools,
   ...memoryAdminTools,
   ...embedderTools,
 ];

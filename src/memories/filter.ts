@@ -1,5 +1,7 @@
 import type { Tx } from "../db.ts";
+import { memoriesAbout } from "../entities/names.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
+import { type FilterRequest, PLURALS } from "./filter_request.ts";
 import type { MemoryFilter } from "./filter_schema.ts";
 import { CATEGORIES, type ListQuery, MAX_TAG_LENGTH, READABLE_STATES } from "./schema.ts";
 
@@ -93,24 +95,27 @@ export function filterFrom(query: ListQuery, tags: string[] = []): Filter {
   return filter;
 }
 
-/** The filter that a filter object asks for. Throws INVALID_INPUT for what its schema cannot say, at `filter.…`. */
-export function filterOf(given: MemoryFilter): Filter {
+/** What is not in every filter object: the apps by their ids. */
+type Given = MemoryFilter & { app_id?: string | string[] };
+
+/** The filter that a filter object asks for. Throws INVALID_INPUT for what its schema cannot say; `at` leads to the object. */
+export function filterOf(given: Given, at = "filter."): Filter {
   const errors: FieldError[] = [];
   const tags = listed(given.tag) ?? [];
-  if (tags.length > MAX_TAGS) errors.push({ at: "filter.tag", message: `must be at most ${MAX_TAGS}` });
+  if (tags.length > MAX_TAGS) errors.push({ at: `${at}tag`, message: `must be at most ${MAX_TAGS}` });
   const filter: Filter = {
     states: listed(given.state) ?? ANY.states,
     categories: listed(given.category),
     access_entities: listed(given.access_entity),
     scopes: listed(given.scope),
-    app_ids: null,
+    app_ids: listed(given.app_id),
     apps: listed(given.app),
     artifact_types: listed(given.artifact_type),
     artifact_refs: listed(given.artifact_ref),
     entities: listed(given.entity),
     sources: listed(given.source),
-    from_date: instantFrom(given.from_date, "filter.from_date", errors),
-    to_date: instantFrom(given.to_date, "filter.to_date", errors),
+    from_date: instantFrom(given.from_date, `${at}from_date`, errors),
+    to_date: instantFrom(given.to_date, `${at}to_date`, errors),
     tags: tags.map(tagFrom),
     evidence: listed(given.evidence),
     any_of_them: given.match === "any" || null,
@@ -118,6 +123,29 @@ export function filterOf(given: MemoryFilter): Filter {
   };
   if (errors.length > 0) throw invalidInput(errors);
   return filter;
+}
+
+/** The filter that the body of POST /memories/filter asks for: a filter object with other names for its lists. Throws INVALID_INPUT. */
+export function filterFromBody({ show_archived, from_date, to_date, ...given }: FilterRequest): Filter {
+  const errors: FieldError[] = [];
+  const renamed: Record<string, unknown> = { ...given };
+  for (const [plural, singular] of Object.entries(PLURALS)) {
+    if (renamed[plural] === undefined) continue;
+    if (renamed[singular] !== undefined) errors.push({ at: singular, message: `goes without ${plural}` });
+    renamed[singular] = renamed[plural];
+  }
+  if (show_archived && renamed.state !== undefined)
+    errors.push({ at: "show_archived", message: "goes without state and states" });
+  if (errors.length > 0) throw invalidInput(errors);
+  return filterOf(
+    {
+      ...renamed,
+      ...(show_archived && { state: ["active", "archived"] }),
+      ...(from_date !== undefined && { from_date: String(from_date) }),
+      ...(to_date !== undefined && { to_date: String(to_date) }),
+    },
+    "",
+  );
 }
 
 const listed = <T>(value: T | T[] | undefined): T[] | null =>
@@ -154,9 +182,7 @@ export const matching = (tx: Tx, filter: Filter) => tx`
   and (${filter.sources}::text[] is null or source = any (${filter.sources}))
   and (${filter.from_date}::text is null or memories.created_at >= ${filter.from_date}::text::timestamptz)
   and (${filter.to_date}::text is null or memories.created_at <= ${filter.to_date}::text::timestamptz)
-  and (${filter.entities}::text[] is null or exists (
-    select from unnest(entities) as name, unnest(${filter.entities}::text[]) as wanted
-    where app.entity_key(name) = app.entity_key(wanted)))
+  and ${filter.entities === null ? tx`true` : tx`memories.id = any (array(${memoriesAbout(tx, filter.entities)}))`}
   and (${filter.evidence}::text[] is null or case when ${filter.any_of_them ?? false}
     then evidence && ${filter.evidence} else evidence @> ${filter.evidence} end)
   and (${filter.tags.length} = 0 or (

@@ -48,20 +48,22 @@ export const toldFilter = {
   properties: { ...MemoryFilter.properties, ...byName({ artifact_type, source }) },
 };
 
-/** Arguments of the earlier system's searches, and where they have gone. */
+const movedTo = (place: string) => `is now ${place}`;
+
+/** Arguments of the earlier system's searches, and what to say of them. */
 export const MOVED: Readonly<Record<string, string>> = {
-  filter_tags: "filter.tag",
-  filter_evidence: "filter.evidence",
-  filter_category: "filter.category",
-  filter_scope: "filter.scope",
-  filter_artifact_type: "filter.artifact_type",
-  filter_artifact_ref: "filter.artifact_ref",
-  filter_entity: "filter.entity",
-  filter_source: "filter.source",
-  filter_access_entity: "filter.access_entity",
-  filter_app: "filter.app",
-  filter_mode: "filter.match",
-  created_after: "filter.from_date",
-  created_before: "filter.to_date",
-  exclude_states: "filter.state, which names what to find",
+  filter_tags: movedTo("filter.tag"),
+  filter_evidence: movedTo("filter.evidence"),
+  filter_category: movedTo("filter.category"),
+  filter_scope: movedTo("filter.scope"),
+  filter_artifact_type: movedTo("filter.artifact_type"),
+  filter_artifact_ref: movedTo("filter.artifact_ref"),
+  filter_entity: movedTo("filter.entity"),
+  filter_source: movedTo("filter.source"),
+  filter_access_entity: movedTo("filter.access_entity"),
+  filter_app: movedTo("filter.app"),
+  filter_mode: movedTo("filter.match"),
+  created_after: movedTo("filter.from_date"),
+  created_before: movedTo("filter.to_date"),
+  exclude_states: movedTo("filter.state, which names what to find"),
 };

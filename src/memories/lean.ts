@@ -1,4 +1,5 @@
 import { type Static, t } from "elysia";
+import { quoted } from "../json.ts";
 import type { Memory } from "./schema.ts";
 
 /** A memory as a model needs it: what says nothing (null, empty) and what serves programs is left out. */
@@ -42,10 +43,7 @@ export const PREVIEW = 280;
 
 /** One line for a memory, its text quoted so that it cannot pass for ours. */
 export const line = ({ id, category, content }: LeanMemory, extra = "") =>
-  `${id} ${category}${extra} ${quoted(content)}`;
-
-/** The beginning of a stored text on one line, as a JSON string. */
-export const quoted = (text: string) => JSON.stringify(preview(text, PREVIEW));
+  `${id} ${category}${extra} ${quoted(preview(content, PREVIEW))}`;
 
 /** The beginning of a text, at most so many characters and a sign that there is more. */
 export function preview(text: string, length: number): string {

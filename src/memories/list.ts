@@ -1,13 +1,11 @@
 import type { Caller, Tx } from "../db.ts";
 import { invalidInput } from "../problem.ts";
+import { MAX_TOTAL } from "../schema.ts";
 import { findIn } from "../search/service.ts";
 import { columns } from "./columns.ts";
 import { cursorFrom, cursorOf } from "./cursor.ts";
 import { ANY, type Filter, matching, within } from "./filter.ts";
 import type { ListQuery, Memory, MemoryPage } from "./schema.ts";
-
-/** Totals are counted up to here, and pages reach no further; beyond, `total_is` says at_least. */
-export const MAX_TOTAL = 10_000;
 
 /** Which page, and in which order. */
 type Paging = Pick<ListQuery, "page" | "size" | "cursor" | "search_query" | "sort_column" | "sort_direction">;
@@ -26,7 +24,7 @@ export async function listMemories(caller: Caller, query: Paging, filter: Filter
   if (page * size > MAX_TOTAL)
     throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
 
-  return caller.read(async (tx) => {
+  const answer = await caller.read(async (tx) => {
     if (search_query) {
       const stretch = { offset: (page - 1) * size, limit: size, count_to: MAX_TOTAL + 1 };
       const { found, total } = await findIn(tx, search_query, filter, stretch);
@@ -42,6 +40,8 @@ export async function listMemories(caller: Caller, query: Paging, filter: Filter
     const total = is_told ? offset + rows.length : await countUpTo(tx, filter);
     return { ...pageOf(rows, size, page, total), next_cursor: is_newest_first ? nextOf(rows, size) : null };
   });
+  caller.recalled(search_query ? "search" : "list", answer.items);
+  return answer;
 }
 
 /** One row more than the page, to know whether there is a next one. */

@@ -1,8 +1,14 @@
 import { Elysia, t } from "elysia";
 import { tagged, writeOptions } from "../http/preconditions.ts";
 import { signedIn } from "../http/signed_in.ts";
+import { AccessLog } from "../recalls/schema.ts";
+import { accessLog } from "../recalls/service.ts";
 import { closed, Id } from "../schema.ts";
-import { filterFrom } from "./filter.ts";
+import { Categories, Changed, Selector } from "./action_schema.ts";
+import { changeStates } from "./actions.ts";
+import { listCategories } from "./categories.ts";
+import { filterFrom, filterFromBody } from "./filter.ts";
+import { FilterRequest } from "./filter_request.ts";
 import { listMemories } from "./list.ts";
 import {
   Deleted,
@@ -36,6 +42,12 @@ const change = {
   response: { 200: Memory },
   detail: { summary: "Change the given fields of a memory", tags: ["memories"] },
 };
+
+const acting = (summary: string) => ({
+  body: Selector,
+  response: { 200: Changed },
+  detail: { summary, tags: ["memories"] },
+});
 
 export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memories", normalize: false })
   .use(signedIn)
@@ -78,6 +90,30 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     response: { 200: Deleted },
     detail: { summary: "Delete memories by ids", tags: ["memories"] },
   })
+  .post("/filter", ({ caller, body }) => listMemories(caller, body, filterFromBody(body)), {
+    body: FilterRequest,
+    response: { 200: MemoryPage },
+    detail: { summary: "List memories, with the filters as a body", tags: ["memories"] },
+  })
+  .get("/categories", ({ caller }) => listCategories(caller), {
+    response: { 200: Categories },
+    detail: { summary: "The categories of what one sees, with how many memories each has", tags: ["memories"] },
+  })
+  .post(
+    "/actions/archive",
+    ({ caller, body, request }) => changeStates(caller, "archive", body, writeOptions(request)),
+    acting("Archive active memories: lists leave them out unless asked"),
+  )
+  .post(
+    "/actions/pause",
+    ({ caller, body, request }) => changeStates(caller, "pause", body, writeOptions(request)),
+    acting("Pause active memories: they are left out everywhere until they are restored"),
+  )
+  .post(
+    "/actions/restore",
+    ({ caller, body, request }) => changeStates(caller, "restore", body, writeOptions(request)),
+    acting("Make paused and archived memories active again; deleted ones by their ids"),
+  )
   .get("/:id", ({ caller, params, set }) => tagged(set, getMemory(caller, params.id)), {
     params: ById,
     response: { 200: Memory },
@@ -88,6 +124,12 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     query: HistoryQuery,
     response: { 200: History },
     detail: { summary: "What a memory was, newest first; of a deleted one too", tags: ["memories"] },
+  })
+  .get("/:id/access-log", ({ caller, params, query }) => accessLog(caller, params.id, query), {
+    params: ById,
+    query: HistoryQuery,
+    response: { 200: AccessLog },
+    detail: { summary: "Who was shown a memory, newest first", tags: ["memories"] },
   })
   .put(
     "/:id",

@@ -26,7 +26,7 @@ const Category = oneOf(CATEGORIES, { description: "Default note." });
 const AccessEntity = t.String({
   minLength: 1,
   maxLength: 512,
-  description: "Space: user:<sub> (default), team:…, project:…, org:…, or auto for the one shared space.",
+  description: "Space: user:<sub> (default), team:…, project:…, org:…; auto: the one shared.",
 });
 /** A space to look in, by its name alone. */
 export const SpaceName = t.String({
@@ -70,8 +70,8 @@ const CodeRef = t.Object(
 const CodeRefs = t.Array(CodeRef, { maxItems: 32, description: "Places in code." });
 export const SOURCES = ["user", "inference", "import"] as const;
 const Source = oneOf(SOURCES, { description: "Default user." });
-const Supersedes = t.String({ format: "uuid", description: "Id of an older memory that this one replaces." });
-const Metadata = t.Object({}, { additionalProperties: true, description: "Any other JSON object, up to 16384 bytes." });
+const Supersedes = t.String({ format: "uuid", description: "The older memory that this one replaces." });
+const Metadata = t.Object({}, { additionalProperties: true, description: "Any other JSON, up to 16384 bytes." });
 
 /** The fields of a memory that a caller writes, by the names every door uses. */
 export const fields = {
@@ -203,8 +203,9 @@ const SearchText = t.String({ minLength: 1, maxLength: 1024, description: 'Words
 
 const csv = (item: string, description: string) =>
   t.String({ pattern: `^(${item})(,(${item})){0,31}$`, maxLength: 2048, description });
-const UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
-const Moment = t.String({ minLength: 1, maxLength: 40, description: "RFC 3339, or whole seconds since 1970." });
+/** As a pattern. */
+export const UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+export const Moment = t.String({ minLength: 1, maxLength: 40, description: "RFC 3339, or whole seconds since 1970." });
 
 export const ListQuery = t.Object(
   {

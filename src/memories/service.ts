@@ -42,7 +42,7 @@ function rowFrom(caller: Caller, memory: NewMemory, at: string): NewRow {
 }
 
 /** `If-Match` where there is no one memory to match. */
-function refuseRevision(if_revision: number | undefined) {
+export function refuseRevision(if_revision: number | undefined) {
   if (if_revision !== undefined) throw invalidInput([{ at: "If-Match", message: "means nothing here" }]);
 }
 
@@ -87,7 +87,11 @@ async function withSimilar(tx: Tx, stored: Stored[]): Promise<Stored[]> {
 }
 
 /** One memory, by id. Throws NOT_FOUND for what is deleted, absent or not the caller's to see: one and the same answer. */
-export const getMemory = (caller: Caller, id: string): Promise<Memory> => caller.read((tx) => memoryIn(tx, id));
+export async function getMemory(caller: Caller, id: string): Promise<Memory> {
+  const memory = await caller.read((tx) => memoryIn(tx, id));
+  caller.recalled("get", [memory]);
+  return memory;
+}
 
 async function memoryIn(tx: Tx, id: string): Promise<Memory> {
   const memory = (await memoriesIn(tx, [id])).get(id.toLowerCase());
@@ -306,8 +310,8 @@ export function memoryHistory(caller: Caller, id: string, { page = 1, size = 20 
   });
 }
 
-/** Own space by default; `auto` is the one shared space granted. */
-function spaceFor({ sub, grants }: Caller, wanted = `user:${sub}`): string {
+/** Own space by default; `auto` is the one shared space granted. Throws ACCESS_ENTITY_AMBIGUOUS. */
+export function spaceFor({ sub, grants }: Caller, wanted = `user:${sub}`): string {
   if (wanted !== "auto") return wanted;
   const options = grants.filter((grant) => scopeOf(grant) !== "user");
   const [only] = options;
@@ -318,7 +322,8 @@ function spaceFor({ sub, grants }: Caller, wanted = `user:${sub}`): string {
   });
 }
 
-async function spaceId(tx: Tx, access_entity: string): Promise<number> {
+/** The id of a space. Throws NotProvisioned, after which it is there or the token does not grant it. */
+export async function spaceId(tx: Tx, access_entity: string): Promise<number> {
   const [space] = await tx<{ id: number }[]>`select id from brain.spaces where access_entity = ${access_entity}`;
   if (!space) throw new NotProvisioned([access_entity]);
   return space.id;

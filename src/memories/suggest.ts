@@ -1,7 +1,9 @@
 import type { Caller } from "../db.ts";
+import { nameOf } from "../entities/names.ts";
 
 /** What can be completed from what a caller sees. */
-export type Suggested = "entity" | "tag" | "access_entity";
+export const SUGGESTED = ["entity", "tag", "access_entity"] as const;
+export type Suggested = (typeof SUGGESTED)[number];
 
 /** Values that begin with a text, at most `most` of them in their order, and how many there are. */
 export interface Suggestions {
@@ -9,15 +11,19 @@ export interface Suggestions {
   total: number;
 }
 
-/** Names of entities (in any spelling), keys of tags or names of spaces that begin so, of active memories the caller sees. */
+/** Names of entities (by any spelling, by what was merged into them too), keys of tags or names of spaces that begin so, of active memories the caller sees. */
 export function suggest(caller: Caller, what: Suggested, beginning: string, most = 100): Promise<Suggestions> {
   return caller.read(async (tx) => {
     const found = {
       entity: tx`
-        select min(name collate "C") as value
-        from brain.memories, unnest(entities) as name
-        where state = 'active' and starts_with(app.entity_key(name), app.entity_key(${beginning}))
-        group by app.entity_key(name)`,
+        select ${nameOf(tx, tx`known.key`)} as value
+        from (
+          select distinct coalesce(merged_into, key) as key
+          from brain.entities
+          where starts_with(key, app.entity_key(${beginning})) and exists (
+            select from brain.memory_entities as mention
+            where mention.space_id = entities.space_id and mention.key = entities.key and is_active)
+        ) as known`,
       tag: tx`
         select distinct key as value
         from brain.memories, jsonb_object_keys(tags) as key

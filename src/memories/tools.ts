@@ -1,7 +1,10 @@
 import { t } from "elysia";
+import { quoted } from "../json.ts";
 import { defineTool } from "../mcp/tool.ts";
 import { invalidInput, Problem } from "../problem.ts";
 import { closed, Id } from "../schema.ts";
+import { withinBudget } from "./budget.ts";
+import { cursorOf } from "./cursor.ts";
 import { filterOf } from "./filter.ts";
 import { MOVED } from "./filter_schema.ts";
 import { LeanMemory, lean, line, PREVIEW, preview } from "./lean.ts";
@@ -13,6 +16,7 @@ import {
   Changes,
   Ids,
   Listing,
+  MOVED_IN_WRITES,
   type NewText,
   NewTexts,
   toldOfChanges,
@@ -28,11 +32,11 @@ export const memoryTools = [
     name: "add_memories",
     title: "Store memories",
     description:
-      "Call it when a decision, convention, fact or lesson should outlive this session; give one text, or up to 20 " +
-      "memories. Gives the id of each stored memory and its space.",
+      "Call it when a decision, convention, fact or lesson should outlive this session. Gives the id and space of each.",
     effect: "adds",
     input: NewTexts,
     told: toldOfNewTexts,
+    moved: MOVED_IN_WRITES,
     output: t.Object({
       memories: t.Array(
         t.Object({
@@ -74,26 +78,29 @@ export const memoryTools = [
   defineTool({
     name: "list_memories",
     title: "List memories",
-    description:
-      "Call it to see what was stored last, or to walk through everything. Gives memories newest first and a cursor " +
-      "for the next page.",
+    description: "Call it to see what was stored last, or to walk through everything. Gives memories, newest first.",
     effect: "reads",
     input: Listing,
     told: toldOfListing,
     moved: MOVED,
     output: t.Object({
-      items: t.Array(LeanMemory),
+      items: t.Array(t.Composite([LeanMemory, t.Object({ is_preview: t.Optional(t.Boolean()) })])),
       total: t.Optional(t.Number()),
+      left_out: t.Optional(t.Number()),
       next_cursor: t.Optional(t.String()),
     }),
-    async run(caller, { filter = {}, limit, cursor }) {
+    async run(caller, { filter = {}, limit, cursor, max_tokens }) {
       const paging = { ...(limit && { size: limit }), ...(cursor && { cursor }) };
       const { items, total, next_cursor } = await listMemories(caller, paging, filterOf(filter));
-      return { items: items.map(lean), ...(total !== null && { total }), ...(next_cursor && { next_cursor }) };
+      const all = items.map(lean);
+      const page = max_tokens === undefined ? { items: all } : withinBudget(all, max_tokens);
+      const last = page.items.length < all.length ? page.items.at(-1) : undefined;
+      const next = last ? cursorOf(last) : next_cursor;
+      return { ...page, ...(total !== null && { total }), ...(next && { next_cursor: next }) };
     },
-    text: ({ items, next_cursor }) =>
+    text: ({ items, left_out, next_cursor }) =>
       [
-        `${counted(items.length, "memory")}${next_cursor ? ", more with next_cursor" : ""}.`,
+        `${counted(items.length, "memory")}${left_out ? `, ${left_out} left out` : ""}${next_cursor ? ", more with next_cursor" : ""}.`,
         ...items.map((item) => line(item)),
       ].join("\n"),
   }),
@@ -102,8 +109,8 @@ export const memoryTools = [
     name: "get_memory",
     title: "Read a memory",
     description:
-      "Call it with an id when a preview is not enough. Gives the whole memory, if asked with its last 20 revisions and " +
-      "with what it replaces, what replaces it and its thread's neighbours.",
+      "Call it with an id when a preview is not enough. Gives the whole memory, on request with its last revisions and " +
+      "the memories it is linked to.",
     effect: "reads",
     input: t.Object(
       {
@@ -156,9 +163,9 @@ export const memoryTools = [
     },
     text: ({ id, category, content, links = [], history = [] }) =>
       [
-        `${id} ${category} ${JSON.stringify(content)}`,
-        ...links.map((link) => `${link.relation}: ${link.id} ${link.category} ${JSON.stringify(link.preview)}`),
-        ...history.map((was) => `revision ${was.revision}: ${JSON.stringify(preview(was.content, PREVIEW))}`),
+        `${id} ${category} ${quoted(content)}`,
+        ...links.map((link) => `${link.relation}: ${link.id} ${link.category} ${quoted(link.preview)}`),
+        ...history.map((was) => `revision ${was.revision}: ${quoted(preview(was.content, PREVIEW))}`),
       ].join("\n"),
   }),
 
@@ -166,11 +173,12 @@ export const memoryTools = [
     name: "update_memory",
     title: "Change a memory",
     description:
-      "Call it when a stored memory is no longer right: fields are those of add_memories, what you leave out stays, " +
-      "and access_entity moves it. Gives its new revision.",
+      "Call it when a stored memory is no longer right: what you leave out stays, access_entity moves it. Gives its new " +
+      "revision.",
     effect: "changes",
     input: Changes,
     told: toldOfChanges,
+    moved: MOVED_IN_WRITES,
     output: t.Object({ id: t.String(), revision: t.Number(), access_entity: t.String(), updated_at: t.String() }),
     async run(caller, { memory_id, text, clear = [], if_revision, idempotency_key, ...given }) {
       const changes = {
@@ -194,8 +202,7 @@ export const memoryTools = [
     name: "delete_memories",
     title: "Delete memories",
     description:
-      "Call it with ids of memories that are wrong or not wanted any more. Gives how many were deleted, and how many " +
-      "were not found.",
+      "Call it with ids of memories that are wrong or not wanted. Gives how many were deleted, and how many not found.",
     effect: "deletes",
     input: Ids,
     told: toldOfKey,

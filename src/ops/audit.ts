@@ -88,7 +88,7 @@ async function walk(tx: postgres.TransactionSql, chain: Head, earlier: readonly 
     for (const event of page) {
       if (Number(event.seq) !== seq + 1) return { erased, faults: [`the event ${seq + 1} is missing`] };
       seq++;
-      if (event.salt === null) erased++;
+      if (isErased(event)) erased++;
       else if (digestOf(event) !== event.payload_digest)
         return { erased, faults: [`the event ${seq} (${event.id}) names other persons or spaces than it did`] };
       hash = hashOf(hash, event);
@@ -104,6 +104,10 @@ async function walk(tx: postgres.TransactionSql, chain: Head, earlier: readonly 
     if (head.seq > seq) faults.push(`the chain ends at ${seq}, and reached ${head.seq} before`);
   return { erased, faults };
 }
+
+/** All of it at once: with the salt gone and a name left there would be nothing to hold the name against. */
+const isErased = ({ salt, sub, app, access_entities }: Event) =>
+  salt === null && sub === null && app === null && access_entities === null;
 
 const digestOf = ({ salt, sub, app, access_entities }: Event) =>
   createHash("sha256")
@@ -139,9 +143,9 @@ function framed(...fields: (string | null)[]): string {
 const listed = (fields: string[]) => (fields.length === 0 ? null : framed(...fields));
 
 /**
- * Takes what is personal out of the audit of one user: name, app and spaces of their events. The events stay, and so does
- * the chain, which holds digests with a salt that goes too. Gives how many. That it was done is an event of its own.
- * Throws what PostgreSQL throws.
+ * Takes what is personal of one user out of the audit: name, app and spaces of their events, and of the operator's that
+ * touched their own space. The events stay, and so does the chain, which holds digests with a salt that goes too. Gives
+ * how many. That it was done is an event of its own. Throws what PostgreSQL throws.
  */
 export async function eraseFromAudit(owner_url: string, { org, sub }: { org: string; sub: string }): Promise<number> {
   return asOwner(owner_url, (owner) =>
@@ -149,12 +153,14 @@ export async function eraseFromAudit(owner_url: string, { org, sub }: { org: str
       // An event that is not chained yet has no digest to be kept by. The lock waits for a sealer at work, or it would
       // be passed over here.
       await tx`select from brain.audit_chains where org_id = app.org_key(${org}) for update`;
-      const unsealed = () => tx`
-        select from brain.audit_events where org_id = app.org_key(${org}) and sub = ${sub} and seq is null limit 1`;
+      const theirs = tx`
+        org_id = app.org_key(${org}) and (sub = ${sub} or ${`user:${sub}`} = any (access_entities))`;
+      const unsealed = () => tx`select from brain.audit_events where ${theirs} and seq is null limit 1`;
       while ((await unsealed()).length > 0) await tx`select app.seal_audit(1000000)`;
       const erased = await tx`
-        update brain.audit_events set salt = null, sub = null, app = null, access_entities = null
-        where org_id = app.org_key(${org}) and sub = ${sub} and seq is not null
+        update brain.audit_events
+        set salt = null, sub = null, app = null, access_entities = null
+        where ${theirs} and seq is not null
         returning id`;
       if (erased.length > 0)
         await tx`

@@ -1,7 +1,7 @@
 import type { Caller, Tx } from "../db.ts";
 import { milliseconds } from "../log.ts";
 import { columns } from "../memories/columns.ts";
-import { type Filter, filterOf } from "../memories/filter.ts";
+import { ANY, type Filter, filterOf } from "../memories/filter.ts";
 import { preview } from "../memories/lean.ts";
 import type { Memory } from "../memories/schema.ts";
 import { cursorAt, fittingInto, placeOf } from "./page.ts";
@@ -41,7 +41,7 @@ export async function searchMemories(
   const meaning = mode === "lexical" ? null : await meaningOf(caller, query);
   const is_degraded =
     meaning === null && (caller.embedder ? mode !== "lexical" : mode === "semantic" || mode === "hybrid");
-  return caller.read(async (tx) => {
+  const answer = await caller.read(async (tx) => {
     const { ranking, total } = await rank(tx, {
       query,
       filter: wanted,
@@ -71,6 +71,8 @@ export async function searchMemories(
       next_cursor: shown > 0 && next < Math.min(ranking.length, REACH) ? cursorAt(next, request) : null,
     };
   });
+  caller.recalled("search", answer.results);
+  return answer;
 }
 
 function resultFrom(
@@ -99,9 +101,23 @@ export async function findIn(
   return { found: page.flatMap(({ id }) => memories.get(id) ?? []), total };
 }
 
-/** The best few memories that match, whole. */
-export function findMemories(caller: Caller, query: string, filter: Filter, limit: number): Promise<Memory[]> {
-  return caller.read(async (tx) => (await findIn(tx, query, filter, { offset: 0, limit, count_to: limit })).found);
+/** The best few memories that match, whole, with their scores; and how many match, counted to 200. */
+export async function findMemories(
+  caller: Caller,
+  { query, filter = ANY, limit }: { query: string; filter?: Filter; limit: number },
+): Promise<{ found: (Memory & { score: number })[]; total: number }> {
+  const answer = await caller.read(async (tx) => {
+    const { ranking, total } = await rank(tx, { query, filter, keep: limit, count_to: MAX_COUNT });
+    const page = ranking.slice(0, limit);
+    const memories = await memoriesOf(tx, page);
+    const found = page.flatMap(({ id, score }) => {
+      const memory = memories.get(id);
+      return memory ? [{ ...memory, score }] : [];
+    });
+    return { found, total };
+  });
+  caller.recalled("search", answer.found);
+  return answer;
 }
 
 async function memoriesOf(tx: Tx, page: readonly Ranked[]): Promise<Map<string, Memory>> {

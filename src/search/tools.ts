@@ -1,7 +1,8 @@
 import { type Static, t } from "elysia";
+import { quoted } from "../json.ts";
 import { defineTool } from "../mcp/tool.ts";
 import { MOVED, toldFilter } from "../memories/filter_schema.ts";
-import { LeanMemory, lean, quoted } from "../memories/lean.ts";
+import { LeanMemory, lean, PREVIEW, preview } from "../memories/lean.ts";
 import { type Result, SearchRequest, score } from "./schema.ts";
 import { searchMemories } from "./service.ts";
 
@@ -22,9 +23,11 @@ const leanResult = ({ score, matched, why, ...memory }: Result): Static<typeof L
   ...(why && { why }),
 });
 
-const lineOf = ({ id, category, content, preview, score }: Static<typeof LeanResult>) => {
-  const text = content ?? preview;
-  return [id, category, score.toFixed(2), text !== undefined && quoted(text)].filter(Boolean).join(" ");
+const lineOf = ({ id, category, content, preview: beginning, score }: Static<typeof LeanResult>) => {
+  const text = content ?? beginning;
+  return [id, category, score.toFixed(2), text !== undefined && quoted(preview(text, PREVIEW))]
+    .filter(Boolean)
+    .join(" ");
 };
 
 export const searchTools = [
@@ -32,8 +35,7 @@ export const searchTools = [
     name: "search_memory",
     title: "Search memories",
     description:
-      "Call it before you decide, design or start work: what was learned earlier may settle it. Gives matching " +
-      "memories, best first, each with a score.",
+      "Call it before you decide or start work: what was learned earlier may settle it. Gives memories, best first.",
     effect: "reads",
     input: SearchRequest,
     told: { filter: toldFilter },

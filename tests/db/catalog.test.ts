@@ -113,6 +113,11 @@ describe("the lint catches", () => {
       "memories: brain_app may UPDATE owner",
     ],
     [
+      "a grant to say through which app a memory came, afterwards",
+      "grant update (app) on brain.memories to brain_app",
+      "memories: brain_app may UPDATE app",
+    ],
+    [
       "an enum",
       "create type brain.e as enum ('a'); alter table brain.apps add column e brain.e",
       "apps: a column of an enum type",
@@ -150,6 +155,7 @@ test("what the service may do, as a whole", async () => {
     order by line`;
   expect(granted.map(({ line }) => line)).toMatchInlineSnapshot(`
     [
+      "access_keys",
       "apps select",
       "apps update: is_active",
       "audit_denied",
@@ -175,6 +181,7 @@ test("what the service may do, as a whole", async () => {
       "events select",
       "fail_job",
       "finish_job",
+      "held_grants",
       "idempotency_keys delete",
       "idempotency_keys insert: key fingerprint",
       "idempotency_keys select",
@@ -189,7 +196,7 @@ test("what the service may do, as a whole", async () => {
       "mcp_sessions insert: id client holder toolsets",
       "mcp_sessions select",
       "mcp_sessions update: touched_at log_level",
-      "memories insert: id space_id app_id app content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata supersedes",
+      "memories insert: id space_id app_id app content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata state supersedes",
       "memories select",
       "memories update: space_id content category artifact_type artifact_ref entities thread evidence tags code_refs source metadata state supersedes",
       "memory_access_log select",
@@ -204,6 +211,7 @@ test("what the service may do, as a whole", async () => {
       "provision",
       "purge_expired",
       "read_audit",
+      "recalls_of",
       "relations delete",
       "relations insert: id space_id from_key to_key type memory_id app",
       "relations select",
@@ -244,6 +252,17 @@ test.each([
   "update brain.memories set org_id = gen_random_uuid()",
   "update brain.memories set revision = 1",
   "insert into brain.memories (org_id) values (gen_random_uuid())",
+  "update brain.memories set app = 'x'",
+  "update brain.memories set app_id = gen_random_uuid()",
+  ...["audit_events", "audit_chains", "memory_revisions"].flatMap((table) => [
+    `insert into brain.${table} (org_id) values (gen_random_uuid())`,
+    `update brain.${table} set org_id = org_id`,
+    `delete from brain.${table}`,
+    `truncate brain.${table}`,
+    `alter table brain.${table} disable trigger all`,
+  ]),
+  "select * from brain.audit_events",
+  "select * from brain.audit_chains",
 ])("the service may not: %s", async (statement) => {
   await expect(service.unsafe(statement).simple()).rejects.toMatchObject({ code: "42501" });
 });

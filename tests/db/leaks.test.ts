@@ -1,10 +1,14 @@
 import { expect, test } from "bun:test";
+import { ClientRequestSchema, ErrorCode } from "@modelcontextprotocol/sdk/types.js";
 import postgres from "postgres";
 import { ROUTE_NEEDS } from "../../src/auth/scopes.ts";
+import { METHOD_PROBES } from "../../src/leaks/method_probes.ts";
 import { ROUTE_PROBES, TOOL_PROBES } from "../../src/leaks/probes.ts";
 import type { Phase } from "../../src/leaks/report.ts";
 import { checkLeaks, type LeakCheckOptions } from "../../src/leaks/run.ts";
+import type { Probes } from "../../src/leaks/walk.ts";
 import { freshDatabase } from "../support/server.ts";
+import { ada, openWorld, tokenFor } from "../support/world.ts";
 
 /** A run is thousands of requests. */
 const PATIENCE = 120_000;
@@ -50,16 +54,21 @@ const SOME = {
     Object.entries(ROUTE_PROBES).filter(([route]) => /^\w+ \/api\/v1\/(memories(\/:id)?|search|audit)$/.test(route)),
   ),
   tools: {},
+  methods: {},
 };
+
+/** MCP beside its tools. */
+const METHODS = { routes: {}, tools: {}, methods: METHOD_PROBES };
 
 /** What tells by what it shows; a write into a broken wall may wait for its 17 seconds. */
 const READS = {
   routes: Object.fromEntries(Object.entries(SOME.routes).filter(([, { reads }]) => reads)),
   tools: {},
+  methods: {},
 };
 
 /** Ways to break the wall in the database, each with the phase that must notice while the lint is off. */
-const PLANTS: [string, Phase, (owner: postgres.Sql) => Promise<unknown>][] = [
+const PLANTS: [what: string, Phase, (owner: postgres.Sql) => Promise<unknown>, probes?: Probes][] = [
   [
     "a policy dropped, the table open",
     "twins",
@@ -123,13 +132,29 @@ const PLANTS: [string, Phase, (owner: postgres.Sql) => Promise<unknown>][] = [
     "context",
     (owner) => rewrite(owner, "app.enter", "caller_org::text, true)", "caller_org::text, false)"),
   ],
+  [
+    "names of spaces, as completions",
+    "counts",
+    (owner) =>
+      owner.unsafe("alter policy within_spaces on brain.spaces using (org_id = (select app.current_org_id()))"),
+    METHODS,
+  ],
+  [
+    "a policy dropped, the table open, to prompts and resources",
+    "probes",
+    (owner) =>
+      owner.unsafe(
+        "alter table brain.memories disable row level security; alter table brain.spaces disable row level security",
+      ),
+    METHODS,
+  ],
 ];
 
 test.each(PLANTS)(
   "%s: found by the phase %s",
-  async (_what, phase, breakIt) => {
+  async (_what, phase, breakIt, probes = phase === "probes" ? READS : SOME) => {
     const phases: Phase[] = phase === "fingerprints" ? ["probes", phase] : [phase];
-    const { findings } = await checkAfter(breakIt, { phases, probes: phase === "probes" ? READS : SOME });
+    const { findings } = await checkAfter(breakIt, { phases, probes });
     const real = findings.filter(({ said }) => !/has no probe|did not get to its end/.test(said));
     expect(real.map((finding) => finding.phase)).toContain(phase);
   },
@@ -202,23 +227,37 @@ test(
 );
 
 test(
-  "a route or a tool without a probe is found, and a probe for nothing",
+  "a route, a tool or a method without a probe is found, and a probe for nothing",
   async () => {
     const { "GET /docs": page = ROUTE_PROBES["GET /openapi.json"], ...others } = ROUTE_PROBES;
     if (!page) throw new Error("no probe to move");
     const silent = Object.entries(others).map(([route, probe]) => [route, { ...probe, asks: () => [] }]);
-    const probes = { routes: { ...Object.fromEntries(silent), "GET /burn": page }, tools: {} };
+    const probes = { routes: { ...Object.fromEntries(silent), "GET /burn": page }, tools: {}, methods: {} };
     const { findings } = await checkAfter(nothing, { phases: ["probes"], probes });
-    const said = findings.map((finding) => finding.said).sort();
-    expect(said.slice(0, 2)).toEqual([
+    const missing = (what: string, probes: object) =>
+      Object.keys(probes).map((name) => `The ${what} ${name} has no probe in src/leaks/.`);
+    expect(findings.map((finding) => finding.said).sort()).toEqual([
+      ...missing("method", METHOD_PROBES).sort(),
       "The probe GET /burn is for no route there is.",
-      "The route GET /docs has no probe in src/leaks/probes.ts.",
+      "The route GET /docs has no probe in src/leaks/.",
+      ...missing("tool", TOOL_PROBES).sort(),
     ]);
-    expect(said.slice(2)).toEqual(
-      Object.keys(TOOL_PROBES)
-        .map((name) => `The tool ${name} has no probe in src/leaks/probes.ts.`)
-        .sort(),
-    );
   },
   PATIENCE,
 );
+
+test("whatever MCP answers has a probe, or says nothing of what is stored", async () => {
+  const world = await openWorld();
+  const says_nothing = ["initialize", "ping", "logging/setLevel"];
+  const probed = ["tools/call", ...Object.keys(METHOD_PROBES).map((name) => name.split(" ", 1)[0])];
+  const methods = ClientRequestSchema.options.map(({ shape }) => shape.method.value);
+  const answered = [];
+  for (const method of methods) {
+    const headers = { authorization: `Bearer ${await tokenFor(ada)}`, "content-type": "application/json" };
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: {} });
+    const answer = await world.raw("/mcp", { method: "POST", headers, body });
+    if (answer.body.error?.code !== ErrorCode.MethodNotFound) answered.push(method);
+  }
+  await world.close();
+  expect(answered.sort()).toEqual([...new Set([...says_nothing, ...probed])].sort() as never);
+});

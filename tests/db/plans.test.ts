@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { openDatabase } from "../../src/db.ts";
+import { type Caller, openDatabase } from "../../src/db.ts";
 import { filterOf } from "../../src/memories/filter.ts";
 import { listMemories } from "../../src/memories/list.ts";
+import { deleteAllMemories } from "../../src/memories/service.ts";
+import { suggest } from "../../src/memories/suggest.ts";
 import { openWorld, type World } from "../support/world.ts";
 
 /**
@@ -17,9 +19,11 @@ beforeAll(async () => {
   for (const sub of ["many", "few"]) await world.api({ org: "acme", sub }).post("/memories", { content: "first" });
   for (const [sub, rows] of Object.entries({ many: MANY, few: FEW - 1 }))
     await world.owner`
-      insert into brain.memories (org_id, id, space_id, owner_id, owner, updated_by, app_id, app, content, category, created_at)
+      insert into brain.memories (org_id, id, space_id, owner_id, owner, updated_by, app_id, app, content, category, entities,
+                                  tags, created_at)
       select org_id, gen_random_uuid(), spaces.id, owner_id, sub, sub, apps.id, 'rest', 'row ' || n,
-             case when n % 10 = 0 then 'decision' else 'note' end, now() - n * interval '1 second'
+             case when n % 10 = 0 then 'decision' else 'note' end, array['thing ' || n],
+             jsonb_build_object(case sub when 'many' then 'theirs ' else 'own ' end || n, true), now() - n * interval '1 second'
       from brain.users join brain.apps using (org_id) join brain.spaces using (org_id), generate_series(1, ${rows}) as n
       where sub = ${sub} and owner_id = users.id and access_entity = 'user:' || sub`;
   await world.owner`analyze brain.memories`;
@@ -63,6 +67,17 @@ test.each([
     // Often enough for the driver's prepared statement to get its generic plan.
     for (let times = 0; times < 8; times++)
       await listMemories(database.callerFor(few, "rest", ""), query, filterOf(filter));
+  });
+  expect(rows / 8).toBeLessThanOrEqual(FEW * 4);
+});
+
+test.each<[what: string, (caller: Caller) => Promise<unknown>]>([
+  ["completing an entity", (caller) => suggest(caller, "entity", "")],
+  ["completing a tag only the colleague uses", (caller) => suggest(caller, "tag", "theirs")],
+  ["counting what would be deleted", (caller) => deleteAllMemories(caller, { expected: -1 }).catch(() => {})],
+])("%s reads no more than the caller's own rows", async (_what, work) => {
+  const rows = await rowsRead(async (database) => {
+    for (let times = 0; times < 8; times++) await work(database.callerFor(few, "rest", ""));
   });
   expect(rows / 8).toBeLessThanOrEqual(FEW * 4);
 });

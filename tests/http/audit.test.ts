@@ -219,6 +219,7 @@ describe("the chain", () => {
       "the event 3 .* is not what was chained",
     ],
     ["another person", "update brain.audit_events set sub = 'ben'", "the event 3 .* names other persons"],
+    ["half an erasure", "update brain.audit_events set salt = null, sub = 'ben'", "the event 3 .* names other persons"],
     ["a removed event", "delete from brain.audit_events", "the event 3 is missing"],
   ])("shows %s", async (name, statement, fault) => {
     await chained(name);
@@ -257,6 +258,19 @@ describe("the chain", () => {
       action: "audit.erased",
       targets: ["5"],
     });
+  });
+
+  test("stays whole when the operator's events on the space of who was erased go with them, and nobody else's", async () => {
+    await chained("mentioned");
+    await world.owner`update brain.memories set category = 'runbook' where org_id = app.org_key('mentioned')`;
+    await world.api({ ...ben, org: "mentioned" }).post("/memories", { content: "ben's" });
+    expect(await eraseFromAudit(world.urls.owner_url, { org: "mentioned", sub: "ada" })).toBe(6);
+    expect(org_of(await verifyAudit(world.urls.owner_url), "mentioned")).toMatchObject({ erased: 6, faults: [] });
+    expect(JSON.stringify(await audited({ ...cyd, org: "mentioned" }))).not.toMatch(/ada/);
+    expect(await audited({ ...cyd, org: "mentioned" }, "&action=memory.updated")).toMatchObject([
+      { user: null, access_entities: null },
+    ]);
+    expect(await audited({ ...cyd, org: "mentioned" }, "&user=ben")).toMatchObject([{ access_entities: ["user:ben"] }]);
   });
 
   test("is made once by many sealers at once, and none starves another org", async () => {

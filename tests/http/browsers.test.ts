@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { SCOPES } from "../../src/auth/scopes.ts";
 import { ada, openWorld, tokenFor, type World } from "../support/world.ts";
 
 let world: World;
@@ -16,19 +17,65 @@ const SECURITY = {
   "referrer-policy": "strict-origin-when-cross-origin",
 };
 
-test.each([
-  ["200", "/health/live", {}],
-  ["401", "/api/v1/memories", {}],
-  ["404", "/nowhere", {}],
-  ["413", "/api/v1/memories", { method: "POST", body: "x".repeat(1_100_000) }],
-  ["204", "/api/v1/memories", { method: "OPTIONS" }],
-])("an answer %s has the security headers", async (status, path, init) => {
-  const token = status === "413" ? { authorization: `Bearer ${await tokenFor(ada)}` } : undefined;
-  const answer = await world.raw(path, { ...init, ...(token && { headers: token }) });
-  expect(String(answer.status)).toBe(status);
-  for (const [name, value] of Object.entries(SECURITY)) expect([name, answer.headers.get(name)]).toEqual([name, value]);
-  expect(answer.headers.get("permissions-policy")).toContain("camera=()");
-  expect(answer.headers.get("x-request-id")).toMatch(/^[\da-f-]{36}$/);
+const json = { "content-type": "application/json" };
+
+/** Each status there is, and a request that gets it; by a token with every scope, or with those given. */
+const ANSWERS: [status: number, path: string, init: RequestInit, scopes?: readonly string[]][] = [
+  [200, "/health/live", {}],
+  [200, "/docs", {}],
+  [201, "/api/v1/memories", { method: "POST", body: '{"content":"x"}', headers: json }],
+  [202, "/mcp", { method: "POST", body: '{"jsonrpc":"2.0","method":"x"}', headers: json }],
+  [204, "/api/v1/memories", { method: "OPTIONS" }],
+  [400, "/api/v1/memories", { method: "POST", body: "{", headers: json }],
+  [401, "/api/v1/memories", { headers: { authorization: "Bearer a.b.c" } }],
+  [403, "/api/v1/memories", {}, []],
+  [403, "/api/v1/memories", { headers: { origin: "https://evil.example.com" } }],
+  [404, "/nowhere", {}],
+  [404, "/api/v1/memories/01a2079c-0000-7000-8000-000000000000", {}],
+  [405, "/mcp", {}],
+  [406, "/mcp/cursor/sse/me", { headers: { accept: "text/html" } }],
+  [413, "/api/v1/memories", { method: "POST", body: "x".repeat(1_100_000) }],
+  [415, "/api/v1/memories", { method: "POST", body: "{}", headers: { "content-type": "text/plain" } }],
+  [422, "/api/v1/memories", { method: "POST", body: "{}", headers: json }],
+  [500, "/api/v1/memories?category=decision", {}],
+  [503, "/health/ready", {}],
+];
+
+describe("every answer has the security headers and a request id of ours", () => {
+  let broken: World;
+  beforeAll(async () => {
+    broken = await openWorld({ newest_migration: "of another release" });
+    // What our own check would have refused: an answer that breaks its schema.
+    await broken.owner`alter table brain.memories drop constraint memories_source_check`;
+    const { body } = await broken.api(ada).post("/memories", { content: "decided", category: "decision" });
+    await broken.owner`update brain.memories set source = 'nobody knows' where id = ${body.id}`;
+  });
+  afterAll(() => broken.close());
+
+  const answers = ANSWERS.map(([status, path, init, scopes = SCOPES]) => [status, path, init, scopes] as const);
+  test.each(answers)("%d of %s", async (status, path, init, scopes) => {
+    const authorization = `Bearer ${await tokenFor({ ...ada, scopes })}`;
+    const headers = { authorization, "x-request-id": "mine", ...(init.headers as Record<string, string>) };
+    const answer = await broken.app.handle(new Request(`http://localhost${path}`, { ...init, headers }));
+    expect(answer.status).toBe(status);
+    for (const [name, value] of Object.entries(SECURITY))
+      if (path !== "/docs" || name !== "content-security-policy")
+        expect([name, answer.headers.get(name)]).toEqual([name, value]);
+    expect(answer.headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+    expect(answer.headers.get("permissions-policy")).toContain("camera=()");
+    expect(answer.headers.get("x-request-id")).toMatch(/^[\da-f-]{36}$/);
+  });
+
+  test("a stream's too", async () => {
+    const gone = new AbortController();
+    const headers = { authorization: `Bearer ${await tokenFor(ada)}` };
+    const request = new Request("http://localhost/mcp/cursor/sse/me", { headers, signal: gone.signal });
+    const answer = await broken.app.handle(request);
+    expect(answer.headers.get("content-type")).toStartWith("text/event-stream");
+    for (const [name, value] of Object.entries(SECURITY))
+      expect([name, answer.headers.get(name)]).toEqual([name, value]);
+    gone.abort();
+  });
 });
 
 test("/docs runs its own script and style by their hashes, and no other", async () => {

@@ -36,7 +36,7 @@ describe("the order at the door", () => {
     "%s without its scope is 403, whatever the body",
     async (route) => {
       const method = methodOf(route);
-      const others = { ...ada, scopes: ["stats:read", "memories:reader", "MEMORIES:READ", "memories:*"] };
+      const others = { ...ada, scopes: ["gdpr:read", "memories:reader", "MEMORIES:READ", "memories:*"] };
       const { status, body } = await world.raw(`${pathOf(route)}?nonsense=%ff`, {
         method,
         ...(method !== "GET" && { body: "{" }),
@@ -85,6 +85,14 @@ describe("the order at the door", () => {
     });
   });
 
+  test("OPTIONS names the methods that are there: a stream has no HEAD", async () => {
+    for (const [path, allow] of [
+      ["/mcp/cursor/sse/me", "GET"],
+      ["/mcp", "POST"],
+    ] as const)
+      expect((await world.raw(path, { method: "OPTIONS" })).headers.get("allow")).toBe(allow);
+  });
+
   test("every answer has a request id, and a problem repeats it", async () => {
     for (const path of ["/health/live", "/nowhere", "/api/v1/memories", "/mcp"]) {
       const { headers, body } = await world.raw(path);
@@ -120,6 +128,20 @@ describe("tokens", () => {
   test("a good one is let in, however Bearer is written", async () => {
     for (const scheme of ["Bearer", "bearer", "BEARER"])
       expect(await knock(`${scheme} ${await sign(claims())}`)).toEqual({ status: 200, code: undefined });
+  });
+
+  test("one without scopes, grants or with what we do not read is let in, and may what needs no scope", async () => {
+    const { scope: _s, grants: _g, ...bare } = claims();
+    for (const payload of [
+      bare,
+      { ...bare, scope: "" },
+      { ...bare, email: 7, name: ["x"], nbf: now() - 1, roles: {} },
+    ]) {
+      const authorization = `Bearer ${await sign(payload)}`;
+      expect(await knock(authorization)).toEqual({ status: 403, code: "INSUFFICIENT_SCOPE" });
+      const { body } = await world.raw("/api/v1/tokens/me", { headers: { authorization } });
+      expect(body).toMatchObject({ scopes: [], grants: ["user:ada"] });
+    }
   });
 
   test("a clock may be 30 seconds off, and 256 grants fit", async () => {

@@ -198,3 +198,49 @@ test("a cursor goes with newest first only", async () => {
   expect(await listed(`cursor=${body.next_cursor}&sort_column=content`)).toBe("422 cursor");
   expect((await world.api(lena).get("/memories?sort_column=content&size=1")).body.next_cursor).toBeNull();
 });
+
+/** The same once more as a body, with the names the earlier system's users know. */
+const byBody = async (filter: object) => {
+  const { status, body } = await world.api(lena).post("/memories/filter", filter);
+  if (status !== 200) return `${status} ${body.errors?.map(({ at }: { at: string }) => at)}`;
+  if (!("size" in filter)) expect(body.total).toBe(body.items.length);
+  return body.items.map((item: { content: string }) => item.content).join("");
+};
+
+test.each([
+  [{}, "fbaed"],
+  [{ states: ["archived"] }, "c"],
+  [{ state: ["active", "archived"], scopes: ["team", "project"] }, "cb"],
+  [{ show_archived: true, categories: ["note", "runbook"] }, "fcbd"],
+  [{ category: "note", entity: "nothing" }, ""],
+  [{ app_ids: ["rest"] }, "422 app_ids.0"],
+  [{ artifact_types: ["api", "db"] }, "a"],
+  [{ entities: ["POSTGRES-QL", "c"] }, "bae"],
+  [{ sources: ["inference"], show_archived: true }, "c"],
+  [{ tag: ["env", "size=2"], access_entity: "project:l" }, "b"],
+  [{ from_date: 0, to_date: 0 }, "d"],
+  [{ from_date: "2020-01-01T00:00:00Z", to_date: 1_577_836_800 }, "e"],
+  [{ sort_column: "content", sort_direction: "desc" }, "fedba"],
+  [{ sort_column: "content", size: 2, page: 2 }, "de"],
+  [{ search_query: "b", tag: "env=prod" }, "b"],
+  [{ state: "active", states: ["active"] }, "422 state"],
+  [{ state: "active", show_archived: true }, "422 show_archived"],
+  [{ category: "note", categories: ["note"] }, "422 category"],
+  [{ from_date: "yesterday" }, "422 from_date"],
+  [{ page: 0 }, "422 page"],
+  [{ size: 101 }, "422 size"],
+  [{ page: 101, size: 100 }, "422 page"],
+  [{ cursor: "x", page: 1 }, "422 cursor"],
+  [{ categories: "note" }, "422 categories"],
+  [{ global_pause: true }, "422 global_pause"],
+  [{ tag: Array.from({ length: 17 }, (_, index) => `t${index}`) }, "422 tag"],
+])("POST /memories/filter %j", async (filter, contents) => {
+  expect(await byBody(filter)).toBe(contents as string);
+});
+
+test("POST /memories/filter takes the apps by their ids, and a cursor", async () => {
+  expect(await byBody({ app_ids: [rest_app] })).toBe("baed");
+  expect(await byBody({ app_id: rest_app, categories: ["decision"] })).toBe("a");
+  const { body } = await world.api(lena).post("/memories/filter", { size: 3 });
+  expect(await byBody({ size: 3, cursor: body.next_cursor })).toBe("ed");
+});

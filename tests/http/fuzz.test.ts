@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { t } from "elysia";
 import fc from "fast-check";
 import { ROUTE_NEEDS } from "../../src/auth/scopes.ts";
+import { EVENT_TYPES } from "../../src/graph/event_schema.ts";
+import { KINDS } from "../../src/graph/schema.ts";
 import type { RegisteredRoute } from "../../src/http/openapi.ts";
 import { classify } from "../../src/mcp/messages.ts";
 import { TOOLS } from "../../src/mcp/tools.ts";
@@ -27,6 +29,7 @@ const NEW_SPACES = Array.from({ length: 8 }, (_, index) => `project:acme/new/${i
 const USED_SPACES = ["user:fay", "project:acme/web"];
 const fay: Person = { org: "acme", sub: "fay", grants: ["project:acme/web", ...NEW_SPACES] };
 const SAID = ["we use bun here", "the second thing", "said in the project"];
+const NAMES = ["Bun", "PostgreSQL", "src/db.ts", "C++"];
 const USER_AGENT = "claude-code/2.1 (cli)";
 
 let world: World;
@@ -49,8 +52,8 @@ describe("every route", () => {
       const route = routeNamed(name);
       const { body, query, params } = route.hooks;
       const has_input = body || query || params || name.startsWith("POST /mcp");
-      // Messages are taken on an open stream only: see below.
-      const is_ever_taken = !name.endsWith("/messages");
+      // Messages are taken on an open stream only: see below. Metrics are for this machine and a token of their own.
+      const is_ever_taken = !name.endsWith("/messages") && name !== "GET /metrics";
       await fuzz((hints) => shotsAt(route, hints), {
         runs: has_input ? RUNS : RUNS / 4,
         is_ever_taken,
@@ -209,26 +212,40 @@ async function furnish(): Promise<[rest: Hints, tools: Hints]> {
   const tables = (await tenantTables()).filter((name) => !PROVISIONED.includes(name) && name !== "mcp_sessions");
   await world.owner.unsafe(`truncate ${tables.map((name) => `brain.${name}`).join()}`);
   await world.owner`delete from brain.spaces where access_entity = any (${NEW_SPACES})`;
+  await world.owner`update brain.apps set is_active = true`;
   const api = world.api(fay);
-  const items = SAID.map((content, index) => ({ content, access_entity: USED_SPACES[index % 2] }));
+  const about = { entities: NAMES, tags: ["env", "a/b"] };
+  const items = SAID.map((content, index) => ({ content, access_entity: USED_SPACES[index % 2], ...about }));
   const stored = await api.post("/memories/batch", { memories: [...items, { content: "deleted again" }] });
   const ids: string[] = stored.body.items.map(({ id }: { id: string }) => id);
   await api.delete(`/memories/${ids.at(-1)}`);
+  const app_ids: string[] = (await api.get("/apps")).body.items.map(({ id }: { id: string }) => id);
   ids.push((await world.api(cyd).post("/memories", { content: "a colleague's" })).body.id);
+  const event = { event_type: "release", start_date: "2025", entities: NAMES };
+  for (const name of ["shipped", "shipped again"])
+    ids.push((await api.post("/graph/events", { ...event, name })).body.id);
   const cursor = (await api.get("/memories?size=1")).body.next_cursor;
-  return [hintsFor(ids, cursor, "content"), hintsFor(ids, cursor, "text")];
+  const [one, other, merged] = NAMES;
+  ids.push((await api.post(`/entities/${one}/relations`, { target: other, type: "uses" })).body.id);
+  const merge = { canonical: one, variants: [merged], dry_run: false, access_entity: USED_SPACES[0] };
+  const { merges } = (await api.post("/entities/normalization/merge", merge)).body;
+  ids.push(merges[0].merge_id);
+  return [hintsFor(ids, app_ids, cursor, "content"), hintsFor(ids, app_ids, cursor, "text")];
 }
 
-function hintsFor(ids: string[], cursor: string, content_name: "content" | "text"): Hints {
+function hintsFor(ids: string[], app_ids: string[], cursor: string, content_name: "content" | "text"): Hints {
   const id = fc.constantFrom(...ids);
   const said = fc.constantFrom(...SAID);
+  const name = fc.constantFrom(...NAMES, "nobody");
+  const date = fc.constantFrom("2024", "2025-03", "2025-03-31", "2025-02-30");
   const query = fc.constantFrom("bun", '"second thing"', "-bun thing");
   const several = (words: readonly string[]) => fc.subarray([...words], { minLength: 1 }).map((some) => some.join());
   const moment = fc
     .date({ noInvalidDate: true, min: new Date(0), max: new Date("9999-12-31") })
     .map((date) => date.toJSON());
   return {
-    id,
+    id: fc.oneof({ weight: 3, arbitrary: id }, fc.constantFrom(...app_ids)),
+    app_id: fc.constantFrom(...app_ids),
     memory_id: id,
     memory_ids: fc.array(id, { minLength: 1, maxLength: 6 }),
     supersedes: id,
@@ -248,6 +265,24 @@ function hintsFor(ids: string[], cursor: string, content_name: "content" | "text
     idempotency_key: fc.constantFrom("key-one", "key-two"),
     client: fc.constant("cursor"),
     user: fc.constantFrom("me", "fay"),
+    name,
+    a: name,
+    b: name,
+    entity: name,
+    target: name,
+    canonical: name,
+    variants: fc.subarray(NAMES, { minLength: 1 }),
+    merge_id: id,
+    start_date: date,
+    end_date: date,
+    entity_name: name,
+    entity_a: name,
+    entity_b: name,
+    entities: fc.subarray(NAMES),
+    key: fc.constantFrom("env", "a/b"),
+    tag_key: fc.constantFrom("env", "a/b"),
+    via: several(KINDS),
+    event_types: several(EVENT_TYPES),
   };
 }
 

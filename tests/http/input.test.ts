@@ -78,6 +78,16 @@ describe("unreadable", () => {
     expect({ status, code: body.code }).toEqual({ status: 400, code: "MALFORMED" });
   });
 
+  test.each(["/memories/%ff", "/memories/%", "/memories/%e0%a4/history", "/memories/%00"])(
+    "a path that is no text is refused: %s",
+    async (path) => {
+      const { status, body } = await world.api(ada).get(path);
+      expect({ status, code: body.code }).toEqual({ status: 400, code: "MALFORMED" });
+      expect((await world.api({ ...ada, scopes: [] }).get(path)).status).toBe(403);
+      expect((await world.raw(`/api/v1${path}`)).status).toBe(401);
+    },
+  );
+
   test("a compressed body is refused as such", async () => {
     const { status, body } = await world.raw("/api/v1/memories", {
       method: "POST",
@@ -115,7 +125,7 @@ describe("unreadable", () => {
       expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 422, code: "INVALID_INPUT" });
   });
 
-  test.each(["x", "%00", "%ff", "01a2079c-0000-7000-8000-00000000000", "1", "' or 1=1"])(
+  test.each(["x", "%ff", "01a2079c-0000-7000-8000-00000000000", "1", "' or 1=1"])(
     "an id that is none is refused: %s",
     async (id) => {
       const { status, body } = await world.api(ada).get(`/memories/${encodeURIComponent(id)}`);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { McpError } from "@modelcontextprotocol/sdk/types.js";
 import { ada, ben, cyd, eve, openWorld, type Person, samely, type World } from "../support/world.ts";
 
 let world: World;
@@ -132,6 +133,13 @@ describe("a reference to what one cannot see", () => {
     ["delete", (id) => world.api(ada).delete(`/memories/${id}`)],
     ["delete in bulk", async (id) => world.api(ada).delete("/memories", { memory_ids: [id] })],
     ["read by a tool", async (id) => (await world.assistant(ada)).call("get_memory", { memory_id: id, history: true })],
+    [
+      "read as a resource",
+      async (id) =>
+        (await world.assistant(ada)).client
+          .readResource({ uri: `memory://${id}` })
+          .catch(({ data }: McpError) => ({ problem: data })),
+    ],
     [
       "change by a tool",
       async (id) => (await world.assistant(ada)).call("update_memory", { memory_id: id, text: "x" }),

@@ -110,6 +110,36 @@ const PROBLEMS: Case[] = [
     tool: ["search_memory", { query: "x", filter: { colour: "red" } }],
   },
   {
+    what: "a date that is none in a filter",
+    who: ada,
+    rest: ["POST", "/search", { query: "x", filter: { from_date: "2026-02-31T00:00:00Z" } }],
+    tool: ["search_memory", { query: "x", filter: { from_date: "2026-02-31T00:00:00Z" } }],
+  },
+  {
+    what: "a state that is never found",
+    who: ada,
+    rest: ["POST", "/search", { query: "x", filter: { state: ["active", "deleted"] } }],
+    tool: ["search_memory", { query: "x", filter: { state: ["active", "deleted"] } }],
+  },
+  {
+    what: "a cursor that is none",
+    who: ada,
+    rest: ["GET", "/memories?cursor=x"],
+    tool: ["list_memories", { cursor: "x" }],
+  },
+  {
+    what: "a random id superseded",
+    who: ada,
+    rest: ["POST", "/memories", { content: "x", supersedes: ID }],
+    tool: ["add_memories", { text: "x", supersedes: ID }],
+  },
+  {
+    what: "a stale revision",
+    who: ada,
+    rest: ["PATCH", `/memories/${ID}`, { content: "x" }],
+    tool: ["update_memory", { memory_id: ID, text: "x", if_revision: 2 }],
+  },
+  {
     what: "no ids to delete",
     who: ada,
     rest: ["DELETE", "/memories", { memory_ids: [] }],
@@ -185,6 +215,31 @@ describe("the same result", () => {
       total: page.total,
       next_cursor: page.next_cursor,
     });
+  });
+
+  test.each([
+    ["category=decision&state=active", { category: "decision", state: "active" }],
+    ["categories=decision,note&scope=user", { category: ["decision", "note"], scope: "user" }],
+    ["tag=env=prod&tag=size", { tag: ["env=prod", "size"] }],
+    ["entity=post-gre%20SQL&source=user", { entity: "post-gre SQL", source: "user" }],
+    ["artifact_type=api&artifact_ref=POST%20/x", { artifact_type: "api", artifact_ref: "POST /x" }],
+    ["from_date=0&to_date=2100-01-01T00:00:00Z", { from_date: "0", to_date: "2100-01-01T00:00:00Z" }],
+    ["access_entity=user:fin&states=active,archived", { access_entity: "user:fin", state: ["active", "archived"] }],
+  ])("a list with %s", async (query, filter) => {
+    const fin = { org: "acme", sub: "fin" };
+    const [plain, full] = ["plain", "full"].map((word) => `${word} ${query}`);
+    const fields = {
+      entities: ["PostgreSQL"],
+      artifact_type: "api",
+      artifact_ref: "POST /x",
+      tags: { env: "prod", size: 1 },
+    };
+    await world.api(fin).post("/memories", { content: plain });
+    await world.api(fin).post("/memories", { content: full, category: "decision", ...fields });
+    const { body } = await world.api(fin).get(`/memories?${query}`);
+    expect(body.items.length).toBeGreaterThan(0);
+    const { call } = await world.assistant(fin);
+    expect(await call("list_memories", { filter })).toMatchObject({ items: body.items.map(lean), total: body.total });
   });
 
   test("who one is", async () => {

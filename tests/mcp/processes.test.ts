@@ -163,7 +163,9 @@ describe("a session's id from elsewhere", () => {
     leave();
     while ((await world.owner`select from brain.mcp_sessions where ${endpoint} like '%' || id`).length > 0)
       await Bun.sleep(5);
+    const before = await denials(ada);
     for (const { url } of [here, there]) expect(await refusal(ada, endpoint, url)).toEqual(await unknown());
+    expect(await denials(ada)).toBe(before + 4); // the two, and the unknown ones they are compared with
   });
 
   test("after its process was killed, and another has started", async () => {

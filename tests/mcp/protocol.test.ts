@@ -97,12 +97,28 @@ describe("one message", () => {
     expect(await refused(ping, { accept: "text/html" })).toEqual([406, "NOT_ACCEPTABLE"]);
   });
 
-  test.each(["application/json", "text/event-stream", "*/*", "application/json, text/event-stream"])(
-    "Accept: %s is fine",
-    async (accept) => {
-      expect((await post(ping, { accept })).status).toBe(200);
-    },
-  );
+  test.each([
+    "text/html",
+    "application/json;q=0",
+    "*/*;q=0",
+    "application/*, application/json; Q=0.0",
+    "jsonapplication/json",
+  ])("Accept: %s is refused", async (accept) => {
+    const answer = await post(ping, { accept });
+    expect([answer.status, answer.body.error.data.code]).toEqual([406, "NOT_ACCEPTABLE"]);
+  });
+
+  test.each([
+    "application/json",
+    "text/event-stream",
+    "*/*",
+    "application/json, text/event-stream",
+    "Application/*;q=0.1",
+    "*/*;q=0, application/json",
+    "application/json;q=0, text/event-stream",
+  ])("Accept: %s is fine", async (accept) => {
+    expect((await post(ping, { accept })).status).toBe(200);
+  });
 
   test.each(["GET", "DELETE", "PUT"])("%s is 405", async (method) => {
     const headers = { authorization: `Bearer ${await tokenFor(ada)}` };

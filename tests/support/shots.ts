@@ -1,10 +1,12 @@
 import { t } from "elysia";
 import fc, { type Arbitrary } from "fast-check";
+import { ArchivedMemory } from "../../src/backup/schema.ts";
 import type { RegisteredRoute } from "../../src/http/openapi.ts";
 import { PROTOCOL_VERSIONS } from "../../src/mcp/server.ts";
 import type { DefinedTool } from "../../src/mcp/tool.ts";
 import { oneOf } from "../../src/schema.ts";
 import { fitting, type Hints, VALUE_MARK, word } from "./arbitrary.ts";
+import { archiveOfLines } from "./archives.ts";
 import { spoilt } from "./spoil.ts";
 
 /** A request as it goes out, and what of it must not come back. */
@@ -43,7 +45,8 @@ export function shotsAt({ method, path, hooks }: RegisteredRoute, hints: Hints):
   const names = [...path.matchAll(/:(\w+)/g)].map(([, name = ""]) => name);
   const params = hooks.params ?? t.Object(Object.fromEntries(names.map((name) => [name, t.String()])));
   const query = hooks.query ?? NOTHING;
-  const body = is_mcp && method !== "GET" ? Envelope : hooks.body;
+  const is_upload = hooks.detail?.["x-upload"] !== undefined;
+  const body = is_mcp && method !== "GET" ? Envelope : is_upload ? Lines : hooks.body;
   const own = body === Envelope ? {} : hints;
   const right = {
     params: fitting(params, hints),
@@ -69,15 +72,29 @@ export function shotsAt({ method, path, hooks }: RegisteredRoute, hints: Hints):
     (is_spoilt ? fc.oneof(...wrongs) : fc.record(right)).map(({ params, query, pieces, headers, body, bytes }) => {
       const asked = queryText(query) + pieces;
       const text: string | undefined = JSON.stringify(body);
+      const type = is_upload ? `multipart/form-data; boundary=${BOUNDARY}` : "application/json";
+      const sent = text === undefined ? undefined : is_upload ? uploaded(body, bytes) : bytes(text);
       return new Shot(
         method,
         pathText(path, params) + (asked && `?${asked}`),
-        { ...(text !== undefined && { "content-type": "application/json" }), ...headers },
-        text === undefined ? undefined : bytes(text),
+        { ...(text !== undefined && { "content-type": type }), ...headers },
+        sent,
         [params, query, Object.values(headers), body],
       );
     });
 }
+
+const BOUNDARY = "fuzz";
+
+/** A form with an archive: of these lines, or with other bytes in one of them, or for the whole of it. */
+function uploaded(lines: unknown, bytes: (text: string) => Buffer): Buffer<ArrayBuffer> {
+  const texts = Array.isArray(lines) ? lines.map((line) => bytes(JSON.stringify(line) ?? "")) : [];
+  const archive = Array.isArray(lines) ? archiveOfLines(texts) : bytes(JSON.stringify(lines) ?? "");
+  const head = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), archive, Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);
+}
+
+const Lines = t.Array(ArchivedMemory, { maxItems: 10 });
 
 const HEADERS: Arbitrary<Record<string, string>> = fc.oneof(
   fc.constant({}),

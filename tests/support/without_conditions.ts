@@ -21,10 +21,13 @@ const TESTS = [
   "tests/mcp/tools.test.ts",
   "tests/mcp/parity.test.ts",
   "tests/mcp/sse.test.ts",
+  "tests/mcp/sharing.test.ts",
+  "tests/mcp/protocol_features.test.ts",
 ];
 
 /** Why a condition is more than a wall: it was what the caller asked for, among what they see anyway. */
 const FILTER = "access_entity and scope are filters of lists, and the list is no longer filtered";
+const ALL = "all of one space is deleted, and now all that the caller sees";
 const TARGET = "a move finds its space by name, and now takes another one that the caller sees";
 const TWINS = "an equal memory is looked for in one space, and is now found in all that the caller sees";
 
@@ -41,7 +44,10 @@ const MEANING: Record<string, string> = {
   "a decision that may replace an older one > is answered with it, from its own space alone, until it says that it replaces it":
     TWINS,
   "changing > moving needs both spaces": TARGET,
+  "REST > a move needs the space it comes from and the one it goes to": TARGET,
+  "MCP > a move needs the space it comes from and the one it goes to": TARGET,
   "history > what was said in a space stays with those who read that space": TARGET,
+  "all is deleted only by its right number, one space or everything, and nobody else's": ALL,
   "duplicates > a change or move into a twin is a conflict that names it, and changes nothing": TWINS,
 };
 
@@ -263,7 +269,11 @@ function stripIn(folder: string, files: readonly string[]) {
 
 /** Runs the tests in the copy; gives the names of those that fail, and how many passed. */
 async function runTests(folder: string) {
-  const run = Bun.spawn([process.execPath, "test", ...TESTS], { cwd: folder, stdout: "pipe", stderr: "pipe" });
+  const run = Bun.spawn([process.execPath, "test", "--timeout", "30000", ...TESTS], {
+    cwd: folder,
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const [out, err] = await Promise.all([new Response(run.stdout).text(), new Response(run.stderr).text()]);
   // Told once where it happens and, after a long run, once more at the end.
   const failed = [...new Set([...err.matchAll(/^\(fail\) (.*?)(?: \[[\d.]+m?s\])?$/gm)].map(([, name = ""]) => name))];

@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import postgres from "postgres";
@@ -11,6 +13,10 @@ import { createLog } from "../../src/log.ts";
 import { newestMigration } from "../../src/ops/migrate.ts";
 import { freshDatabase } from "./server.ts";
 
+export const METRICS_TOKEN = "for-the-scraper-of-the-tests";
+/** Where every world of this run spools; gone at the end (tests/setup.ts). */
+export const DATA_DIR = join(tmpdir(), `coding-brain-tests-${process.pid}`);
+
 export const SETTINGS: Omit<AppSettings, "newest_migration"> = {
   host: "127.0.0.1",
   cors_allowed_origins: ["https://brain.example.com", "http://h"],
@@ -23,8 +29,10 @@ export const SETTINGS: Omit<AppSettings, "newest_migration"> = {
   jwt_issuer: "https://codingbrain.local",
   jwt_audience: "https://api.codingbrain.local",
   jwt_max_lifetime_seconds: 31_536_000,
+  metrics_token: METRICS_TOKEN,
   mcp_session_idle_seconds: 1800,
   mcp_heartbeat_seconds: 15,
+  data_dir: DATA_DIR,
 };
 
 /** Somebody with a token. */
@@ -54,13 +62,13 @@ export interface Answer {
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
-/** The whole application on a database of its own, and what it logged. */
+/** The whole application on a database of its own, and what it logged. `sent` hears of every statement. */
 export async function openWorld(
   settings: Partial<AppSettings> = {},
-  { embedder = null }: { embedder?: Embedder | null } = {},
+  { embedder = null, sent }: { embedder?: Embedder | null; sent?: (statement: string) => void } = {},
 ) {
   const test_database = await freshDatabase();
-  const database = openDatabase(test_database.service_url, { max: 4, embedder });
+  const database = openDatabase(test_database.service_url, { max: 4, embedder, ...(sent && { sent }) });
   const logged: string[] = [];
   const log = createLog("debug", (line) => void logged.push(line));
   const app = await createApp({ ...SETTINGS, newest_migration: newestMigration(), ...settings }, database, log);

@@ -25,6 +25,8 @@ test("an empty environment gives the embedded mode on loopback", () => {
     mcp_session_idle_seconds: 1800,
     mcp_heartbeat_seconds: 15,
     embeddings: undefined,
+    metrics_token: undefined,
+    brain_token: undefined,
     leak_check_tokens: undefined,
     log_level: "info",
   });
@@ -70,6 +72,8 @@ test.each([
   ["RATE_LIMIT_RPM", { RATE_LIMIT_RPM: "0" }],
   ["RATE_LIMIT_BURST", { RATE_LIMIT_BURST: "none" }],
   ["JWT_MAX_LIFETIME_SECONDS", { JWT_MAX_LIFETIME_SECONDS: "0" }],
+  ["METRICS_TOKEN", { METRICS_TOKEN: "short" }],
+  ["METRICS_TOKEN", { METRICS_TOKEN: "sixteen and a blank" }],
   ["LOG_LEVEL", { LOG_LEVEL: "loud" }],
 ])("a bad %s is named, and not repeated: %j", (name, env: Record<string, string>) => {
   let message = "";

@@ -1,5 +1,5 @@
---! Previous: sha1:af1e92c27d0e7bbb1584c07e29fae00c9e695f55
---! Hash: sha1:ea566ca8ad933b143bbf11f8ab6b668795f91fd9
+--! Previous: sha1:15e868a6823e7dc8b9e1181c493daaf17c1e7a60
+--! Hash: sha1:7f40f9e8bd88266e75878315165c30675cc96227
 --! Message: words in tables of their own
 
 -- The words memories are found by, in tables of their own, and no longer a function that looks at each row.

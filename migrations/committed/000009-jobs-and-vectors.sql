@@ -1,5 +1,5 @@
---! Previous: sha1:ea566ca8ad933b143bbf11f8ab6b668795f91fd9
---! Hash: sha1:c5a2ad86099616cc1f3af1ae9ff8a08f3cc72384
+--! Previous: sha1:7f40f9e8bd88266e75878315165c30675cc96227
+--! Hash: sha1:246350e5b7876931e0dfbcba4c57a7fce3a0fdb0
 --! Message: jobs and vectors
 
 -- Jobs left for later, and what memories mean as vectors.

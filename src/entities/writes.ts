@@ -1,0 +1,34 @@
+import { isSpaceName } from "../auth/grants.ts";
+import type { Caller, Tx } from "../db.ts";
+import { spaceFor, spaceId } from "../memories/service.ts";
+import { invalidInput, notFound, Problem } from "../problem.ts";
+
+/** Throws APP_PAUSED where the owner of the app that writes has switched it off. */
+export async function expectActiveApp(tx: Tx, { app }: Caller) {
+  const [paused] = await tx`select from brain.apps where name = ${app} and not is_active`;
+  if (paused) throw new Problem("APP_PAUSED", "Its owner has paused this app.");
+}
+
+/** Where something is said: in the space of the memory that says so, else in the one that is asked for. */
+interface Place {
+  memory_id?: string | undefined;
+  access_entity?: string | undefined;
+}
+
+/** The id of that space. Throws NOT_FOUND for the memory, INVALID_INPUT, ACCESS_ENTITY_AMBIGUOUS, FORBIDDEN_ACCESS_ENTITY. */
+export async function placeIn(tx: Tx, caller: Caller, { memory_id, access_entity }: Place): Promise<number> {
+  if (access_entity !== undefined && access_entity !== "auto" && !isSpaceName(access_entity))
+    throw invalidInput([
+      { at: "access_entity", message: "must be auto, user:<sub>, or team:, project: or org: with a path" },
+    ]);
+  if (memory_id === undefined) return spaceId(tx, spaceFor(caller, access_entity));
+  const [space] = await tx<{ id: number; access_entity: string }[]>`
+    select spaces.id, access_entity
+    from brain.memories
+    join brain.spaces on spaces.id = space_id
+    where memories.id = ${memory_id} and state <> 'deleted'`;
+  if (!space) throw notFound("memory");
+  if (access_entity !== undefined && spaceFor(caller, access_entity) !== space.access_entity)
+    throw invalidInput([{ at: "access_entity", message: "must be the space of memory_id, or be left out" }]);
+  return space.id;
+}
