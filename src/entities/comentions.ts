@@ -1,5 +1,5 @@
 import { UndirectedGraph } from "graphology";
-import type { Tx } from "../db.ts";
+import type { Caller, Tx } from "../db.ts";
 import { memoryCounts } from "./counts.ts";
 import { nameOf } from "./names.ts";
 
@@ -24,32 +24,15 @@ export interface CoMentions {
 export type CoMentionGraph = UndirectedGraph<{ memories: number }, { weight: number }>;
 
 /**
- * Reads which entities are mentioned together, by at least `min_count` memories. Two statements whatever there is. The
- * pairs are counted here: PostgreSQL took three times as long to join the mentions with themselves and sort what came of it.
+ * Which entities are mentioned together, by at least `min_count` memories. Two statements whatever there is. The pairs
+ * are counted here, when the transaction is over: PostgreSQL took three times as long to join the mentions with
+ * themselves and sort what came of it.
  */
 export async function coMentions(
-  tx: Tx,
+  caller: Caller,
   { max_entities = MAX_ENTITIES, max_pairs = MAX_PAIRS, min_count = 1 } = {},
 ): Promise<CoMentions> {
-  const entities = await tx<{ key: string; memories: number }[]>`
-    select key, memories from (${memoryCounts(tx)}) as counted
-    order by memories desc, key collate "C"
-    limit ${max_entities + 1}`;
-  const [{ mentioned } = { mentioned: [] }] = await tx<{ mentioned: string[][] }[]>`
-    with merged as materialized (
-      select space_id, key, merged_into from brain.entities where merged_into is not null
-    ),
-    together as (
-      select array_agg(coalesce(merged_into, key)) as keys
-      from brain.memory_entities
-      left join merged using (space_id, key)
-      where is_active
-      group by memory_id
-      having count(*) > 1
-      order by memory_id desc
-      limit ${MAX_MEMORIES + 1}
-    )
-    select coalesce(json_agg(keys), '[]') as mentioned from together`;
+  const { entities, mentioned } = await caller.read((tx) => mentionsIn(tx, max_entities + 1));
   const kept = entities.slice(0, max_entities);
   const { pairs, is_whole } = pairsIn(mentioned, kept);
   const strong = pairs.filter(([, , count]) => count >= min_count);
@@ -58,6 +41,33 @@ export async function coMentions(
     pairs: strong.slice(0, max_pairs),
     is_cut: entities.length > max_entities || !is_whole || strong.length > max_pairs,
   };
+}
+
+/** The most mentioned entities, and what each memory with several mentions, the newest first, by keys. */
+async function mentionsIn(tx: Tx, max_entities: number) {
+  const entities = await tx<{ key: string; memories: number }[]>`
+    select key, memories from (${memoryCounts(tx)}) as counted
+    order by memories desc, key collate "C"
+    limit ${max_entities}`;
+  const [row] = await tx<{ mentioned: string[][] }[]>`
+    with merged as materialized (
+      select space_id, key, merged_into from brain.entities where merged_into is not null
+    ),
+    -- By itself, or the order that is wanted would be that of an index which has the whole org's mentions.
+    told as materialized (
+      select space_id, memory_id, key from brain.memory_entities where is_active
+    ),
+    together as (
+      select array_agg(coalesce(merged_into, key)) as keys
+      from told
+      left join merged using (space_id, key)
+      group by memory_id
+      having count(*) > 1
+      order by memory_id desc
+      limit ${MAX_MEMORIES + 1}
+    )
+    select coalesce(json_agg(keys), '[]') as mentioned from together`;
+  return { entities, mentioned: row?.mentioned ?? [] };
 }
 
 /** Counts the pairs of entities that memories have, the strongest first; `is_whole` where all were counted. */

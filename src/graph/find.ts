@@ -1,4 +1,5 @@
 import type { Caller } from "../db.ts";
+import { memoryCounts } from "../entities/counts.ts";
 import { nameOf } from "../entities/names.ts";
 import { preview } from "../memories/lean.ts";
 import { findMemories as bestOf } from "../search/service.ts";
@@ -64,11 +65,7 @@ export function findEntities(caller: Caller, { query, limit = LIMITS.search[1] }
         group by 1
       ),
       mentioned as materialized (
-        select key, score, count(distinct memory_id)::int as memory_count
-        from found
-        join brain.mentions using (key)
-        where is_active
-        group by key, score
+        select key, score, memories as memory_count from found join (${memoryCounts(tx)}) as counted using (key)
       )
       select ${nameOf(tx, tx`mentioned.key`)} as name, memory_count, round(score, 4)::float8 as score,
              (select count(*)::int from mentioned) as total
