@@ -19,7 +19,7 @@ let statements: string[] = [];
 const few = new Map<string, number>();
 
 beforeAll(async () => {
-  world = await openWorld({ mcp_heartbeat_seconds: 86_400 }, (statement) => void statements.push(statement));
+  world = await openWorld({ mcp_heartbeat_seconds: 86_400 }, { sent: (statement) => void statements.push(statement) });
   ground = await layGround(world);
   for (const route of ROWS.keys()) few.set(route, await countFor(route));
   await storeMany();
