@@ -1,5 +1,5 @@
---! Previous: sha1:15e868a6823e7dc8b9e1181c493daaf17c1e7a60
---! Hash: sha1:f3126ddd2344e65b6fb8d398f115c871bafcfad8
+--! Previous: sha1:246350e5b7876931e0dfbcba4c57a7fce3a0fdb0
+--! Hash: sha1:b2f927f4014b5360d385b028274544e582949401
 --! Message: lists find by index
 
 -- Lists find what is rare by an index: by category, state, artifact, source and tag. In the order of lists, so that a
