@@ -79,13 +79,18 @@ const keyNamed = (tx: Tx, name: Fragment) => tx`
   order by candidate.is_merged, candidate.since, candidate.key
   limit 1`;
 
-/** The ids of the memories that mention what any of these names stands for, whatever state they are in. */
-export const memoriesAbout = (tx: Tx, names: readonly string[]) => tx`
-  select mention.memory_id
+/** Which keys count for what these names stand for, by space. */
+export const keysNamed = (tx: Tx, names: readonly string[]) => tx`
+  select spelt.space_id, spelt.key
   from unnest(${names as string[]}::text[]) as asked (name)
   cross join lateral (${keyNamed(tx, tx`asked.name`)}) as found
-  cross join lateral (${spellings(tx, tx`found.key`)}) as spelt
-  join brain.memory_entities as mention on mention.space_id = spelt.space_id and mention.key = spelt.key`;
+  cross join lateral (${spellings(tx, tx`found.key`)}) as spelt`;
+
+/** The memories that mention what any of these names stands for, whatever state they are in: one may come twice. */
+export const memoriesAbout = (tx: Tx, names: readonly string[]) => tx`
+  select mention.memory_id, mention.is_active
+  from (${keysNamed(tx, names)}) as named
+  join brain.memory_entities as mention on mention.space_id = named.space_id and mention.key = named.key`;
 
 /** The entities that names stand for, in their order, null where there is none: any spelling finds one, merged ones too. */
 export async function entitiesNamed(tx: Tx, names: readonly string[]): Promise<(Entity | null)[]> {

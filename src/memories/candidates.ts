@@ -2,8 +2,8 @@ import type { Tx } from "../db.ts";
 import { memoriesAbout } from "../entities/names.ts";
 import type { Filter } from "./filter.ts";
 
-/** More than so many are not looked at one by one: of that many the newest are found soon by walking. */
-const MOST = 1000;
+/** More than so many are not looked at one by one: of that many among 100,000 the newest are found sooner by walking. */
+const MOST = 2000;
 
 /** Memories that may fit a filter, all of them, and what of the filter is left to ask of each. */
 interface Candidates {
@@ -39,11 +39,19 @@ function sourceOf(tx: Tx, filter: Filter) {
   return by_tag ?? null;
 }
 
-/** What a filter asks for that asks for one tag of active memories and nothing else, to be counted by its index; else null. */
-export function taggedAlone(tx: Tx, { states, tags: [tag, ...more], ...others }: Filter) {
+/**
+ * The active memories of a filter that asks for one tag or for one entity and nothing else, to be counted by what their
+ * index says alone; null for any other filter.
+ */
+export function askedAlone(tx: Tx, { states, tags, entities, ...others }: Filter) {
+  const [tag] = tags;
   const is_alone =
-    more.length === 0 && states.join() === "active" && Object.values(others).every((one) => one === null);
-  return tag && is_alone ? tx`select from ${tagged(tx, tag)} where is_active` : null;
+    tags.length + (entities?.length ?? 0) === 1 &&
+    states.join() === "active" &&
+    Object.values(others).every((one) => one === null);
+  if (!is_alone) return null;
+  if (tag) return tx`select from ${tagged(tx, tag)} where is_active`;
+  return entities && tx`select distinct memory_id from (${memoriesAbout(tx, entities)}) as about where is_active`;
 }
 
 type Tag = Filter["tags"][number];

@@ -1,5 +1,5 @@
 import type { Tx } from "../db.ts";
-import { memoriesAbout } from "../entities/names.ts";
+import { keysNamed } from "../entities/names.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
 import { type FilterRequest, PLURALS } from "./filter_request.ts";
 import type { MemoryFilter } from "./filter_schema.ts";
@@ -187,6 +187,12 @@ function leading(tx: Tx, { app_ids, sources, states, artifact_types, categories 
   return tx`true`;
 }
 
+/** Asked of every memory that is looked at: where few are about it, they are found otherwise (candidates.ts). */
+const about = (tx: Tx, entities: string[]) => tx`
+  exists (
+    select from brain.memory_entities as mention
+    where mention.memory_id = memories.id and (mention.space_id, mention.key) in (${keysNamed(tx, entities)}))`;
+
 /** The condition on `memories`. */
 export const matching = (tx: Tx, filter: Filter) => tx`
   ${leading(tx, filter)}
@@ -199,7 +205,7 @@ export const matching = (tx: Tx, filter: Filter) => tx`
   and (${filter.sources}::text[] is null or source = any (${filter.sources}))
   and (${filter.from_date}::text is null or memories.created_at >= ${filter.from_date}::text::timestamptz)
   and (${filter.to_date}::text is null or memories.created_at <= ${filter.to_date}::text::timestamptz)
-  and ${filter.entities === null ? tx`true` : tx`memories.id = any (array(${memoriesAbout(tx, filter.entities)}))`}
+  and ${filter.entities === null ? tx`true` : about(tx, filter.entities)}
   and (${filter.evidence}::text[] is null or case when ${filter.any_of_them ?? false}
     then evidence && ${filter.evidence} else evidence @> ${filter.evidence} end)
   and (${filter.tags.length} = 0 or (

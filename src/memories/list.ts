@@ -2,7 +2,7 @@ import type { Caller, Tx } from "../db.ts";
 import { invalidInput } from "../problem.ts";
 import { MAX_TOTAL } from "../schema.ts";
 import { findIn } from "../search/service.ts";
-import { candidatesIn, taggedAlone } from "./candidates.ts";
+import { askedAlone, candidatesIn } from "./candidates.ts";
 import { columns } from "./columns.ts";
 import { cursorFrom, cursorOf, type Place } from "./cursor.ts";
 import { ANY, type Filter, matching, within } from "./filter.ts";
@@ -112,17 +112,27 @@ function newest(tx: Tx, filter: Filter, offset: number, size: number, before: Pl
     order by memories.created_at desc, memories.id desc`;
 }
 
-/** By another column: every row that fits is looked at, so it is for pages and not for walking. */
+/**
+ * By another column: every row that fits is looked at, so it is for pages and not for walking. Keys first, so that only
+ * the page's rows are carried whole.
+ */
 function sorted(tx: Tx, filter: Filter, offset: number, size: number, query: Paging): Promise<Memory[]> {
   const { column, direction } = orderOf(tx, query);
   return tx<Memory[]>`
+    with page as (
+      select memories.id, ${column} as place
+      from brain.memories
+      join brain.spaces on spaces.id = space_id
+      where ${matching(tx, filter)} and ${within(tx, filter)}
+      order by place ${direction}, memories.id ${direction}
+      offset ${offset}
+      limit ${size + 1}
+    )
     select ${columns(tx)}
-    from brain.memories
+    from page
+    join brain.memories using (id)
     join brain.spaces on spaces.id = space_id
-    where ${matching(tx, filter)} and ${within(tx, filter)}
-    order by ${column} ${direction}, memories.id ${direction}
-    offset ${offset}
-    limit ${size + 1}`;
+    order by place ${direction}, memories.id ${direction}`;
 }
 
 function orderOf(tx: Tx, { sort_column = "created_at", sort_direction }: Paging) {
@@ -140,7 +150,7 @@ function orderOf(tx: Tx, { sort_column = "created_at", sort_direction }: Paging)
 /** Rows a filter finds, counted to one beyond MAX_TOTAL. */
 async function countUpTo(tx: Tx, filter: Filter): Promise<number> {
   const fitting =
-    taggedAlone(tx, filter) ??
+    askedAlone(tx, filter) ??
     tx`
       select
       from brain.memories
