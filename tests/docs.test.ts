@@ -5,7 +5,8 @@ import { ROUTE_NEEDS, SCOPES_IN_USE, TOOL_NEEDS } from "../src/auth/scopes.ts";
 import { TOOLS } from "../src/mcp/tools.ts";
 import { PROBLEM_CODES, Problem } from "../src/problem.ts";
 import { EXIT } from "../src/refusal.ts";
-import { ada, openWorld, type World } from "./support/world.ts";
+import { backups, membersOf, ourArchive } from "./support/archives.ts";
+import { ada, openWorld, otherAda, type World } from "./support/world.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
@@ -87,6 +88,8 @@ const steady = (text: string) =>
     .replace(/\b(?!01a2079c-0000)[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\b/g, "01a207f0-5c1e-7d3a-9b44-2f6a1c0de001")
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "2026-11-23T10:30:00.123456Z")
     .replace(/"day": "[\d-]+"/g, '"day": "2026-11-23"')
+    .replace(/"sha256": "\w+"/g, '"sha256": "…"')
+    .replace(/"bytes": \d+/g, '"bytes": 1742')
     .replace(/"took_ms": [\d.]+/g, '"took_ms": 3.2');
 
 /**
@@ -128,6 +131,30 @@ test("the calls of docs/api.md answer as it says", () => replayRest("docs/api.md
 test.each(["docs/apps.md", "docs/entities.md", "docs/graph.md"])("the calls of %s answer as it says", async (page) => {
   const own = await openWorld();
   await replayRest(page, own);
+  await own.close();
+});
+
+test("the calls of docs/backup.md answer as it says", async () => {
+  const own = await openWorld();
+  let archive = await ourArchive([]);
+  await replay("docs/backup.md", "http", async (request) => {
+    const [, method = "", path = "", query = "", body = ""] =
+      /^(\w+) \/api\/v1([^?\n]+)(\?\S+)?\n?([\s\S]*)$/.exec(request) ?? [];
+    if (path === "/backup/export") {
+      archive = await backups(own, ada).export(JSON.parse(body));
+      const { "manifest.json": manifest = "" } = await membersOf(archive);
+      return `// 200, application/zip; its manifest.json\n${manifest}`;
+    }
+    if (path !== "/backup/import") {
+      const answer = await own.api(ada).call(method, path, body);
+      return `// ${answer.status}\n${JSON.stringify(answer.body, null, 2)}`;
+    }
+    const { status, body: report } = await backups(own, otherAda).import(
+      body === "" ? archive : await ourArchive(body.split("\n")),
+      query,
+    );
+    return `// ${status}\n${JSON.stringify(report, null, 2)}`;
+  });
   await own.close();
 });
 

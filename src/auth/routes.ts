@@ -1,4 +1,5 @@
 import { Elysia } from "elysia";
+import { described } from "../http/described.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { nullable } from "../schema.ts";
 import { RevokeRequest, WhoAmI } from "./schema.ts";
@@ -18,9 +19,10 @@ export const tokenRoutes = new Elysia({ name: "tokens", prefix: "/api/v1/tokens"
     },
     {
       body: nullable(RevokeRequest),
-      detail: {
+      detail: described({
         summary: "Refuse a token from now on: the one sent, or with admin:write any of the org",
         tags: ["tokens"],
-      },
+        "x-status": 204,
+      }),
     },
   );

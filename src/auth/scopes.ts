@@ -70,6 +70,8 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "GET /api/v1/graph/analytics/similarity/entities": ["graph:read"],
   "GET /api/v1/graph/analytics/connectivity": ["graph:read"],
   "POST /api/v1/search": ["memories:read"],
+  "POST /api/v1/search/lexical": ["memories:read"],
+  "POST /api/v1/search/semantic": ["memories:read"],
   "GET /api/v1/apps": ["apps:read"],
   "GET /api/v1/apps/:id": ["apps:read"],
   "GET /api/v1/apps/:id/memories": ["apps:read"],

@@ -5,6 +5,7 @@ import { ANY, type Filter, instantFrom } from "../memories/filter.ts";
 import { STATES } from "../memories/schema.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
 import { VERSION } from "../version.ts";
+import { FORMAT, FORMAT_VERSION } from "./archive_schema.ts";
 import { earlierShape } from "./earlier_shape.ts";
 import {
   type ExportedMemory,
@@ -15,7 +16,7 @@ import {
   relationsOf,
   revisionsOf,
 } from "./read.ts";
-import { type ExportRequest, FORMAT, FORMAT_VERSION } from "./schema.ts";
+import type { ExportRequest } from "./schema.ts";
 import type { Spool, SpoolFile } from "./spool.ts";
 
 /** An export reads its snapshot for at most this long. */

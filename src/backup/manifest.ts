@@ -1,7 +1,7 @@
 import { malformed, tooLarge } from "../problem.ts";
 import { parse } from "../schema.ts";
+import { FORMAT_VERSION, Manifest } from "./archive_schema.ts";
 import { jsonIn, linesOf, type Piece } from "./bytes.ts";
-import { FORMAT_VERSION, Manifest } from "./schema.ts";
 import type { Archive } from "./zip.ts";
 
 const MAX_MANIFEST_BYTES = 65_536;

@@ -2,7 +2,7 @@ import type { Tx } from "../db.ts";
 import { columns } from "../memories/columns.ts";
 import { type Filter, matching, within } from "../memories/filter.ts";
 import type { Memory } from "../memories/schema.ts";
-import type { ArchivedEvent, ArchivedRelation } from "./schema.ts";
+import type { ArchivedEvent, ArchivedRelation } from "./archive_schema.ts";
 
 /** Memories that are read at once: up to 6 MB of text. */
 const BATCH = 100;

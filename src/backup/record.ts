@@ -4,9 +4,10 @@ import { columnsFrom } from "../memories/input.ts";
 import type { NewMemory, STATES } from "../memories/schema.ts";
 import { Problem, problemFrom } from "../problem.ts";
 import { parse } from "../schema.ts";
+import { ArchivedEvent, ArchivedMemory, ArchivedRelation, Continuation } from "./archive_schema.ts";
 import { jsonIn } from "./bytes.ts";
 import { earlierMemory } from "./earlier.ts";
-import { ArchivedEvent, ArchivedMemory, ArchivedRelation, Continuation, type Reason } from "./schema.ts";
+import type { Reason } from "./schema.ts";
 
 /** A memory of an archive, checked as one that is written by hand would be. */
 export interface ArchiveRecord {

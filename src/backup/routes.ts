@@ -1,7 +1,9 @@
 import type { Server } from "bun";
 import { Elysia } from "elysia";
+import { described } from "../http/described.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { receiveFile } from "../http/upload.ts";
+import { nullable } from "../schema.ts";
 import { exportMemories } from "./export.ts";
 import { importArchive } from "./import.ts";
 import { ExportRequest, ImportQuery, ImportReport } from "./schema.ts";
@@ -21,7 +23,7 @@ export const backupRoutes = (spool: Spool, server: () => Server<unknown> | null)
         const place = spool.take("export", JSON.stringify([caller.org, caller.sub]));
         try {
           server()?.timeout(request, 0);
-          const file = await place.work(() => exportMemories(caller, body, spool));
+          const file = await place.work(() => exportMemories(caller, body ?? {}, spool));
           server()?.timeout(request, IDLE_SECONDS);
           return new Response(streamOf(file, request.signal, place.release), {
             headers: {
@@ -35,12 +37,12 @@ export const backupRoutes = (spool: Spool, server: () => Server<unknown> | null)
         }
       },
       {
-        body: ExportRequest,
-        detail: {
+        body: nullable(ExportRequest),
+        detail: described({
           summary: "Everything the caller sees, or a part of it, as a zip archive",
           tags: ["backup"],
           "x-answer": "application/zip",
-        },
+        }),
       },
     )
     .post(
@@ -60,10 +62,10 @@ export const backupRoutes = (spool: Spool, server: () => Server<unknown> | null)
       {
         query: ImportQuery,
         response: { 200: ImportReport },
-        detail: {
+        detail: described({
           summary: "Store what an archive has: ours, the earlier system's, or mem0 OpenMemory's",
           tags: ["backup"],
           "x-upload": "A zip archive, at most 64 MB.",
-        },
+        }),
       },
     );

@@ -1,9 +1,9 @@
 import type { Tx } from "../db.ts";
 import { spaceNotGranted } from "../problem.ts";
 import type { Applying } from "./apply.ts";
+import type { ArchivedEvent, ArchivedRelation } from "./archive_schema.ts";
 import { importedId } from "./ids.ts";
 import { reasonOf, type Said } from "./record.ts";
-import type { ArchivedEvent, ArchivedRelation } from "./schema.ts";
 
 /** Statements are kept to so many rows. */
 const BATCH = 1000;

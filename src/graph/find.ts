@@ -2,7 +2,7 @@ import type { Caller } from "../db.ts";
 import { memoryCounts } from "../entities/counts.ts";
 import { nameOf } from "../entities/names.ts";
 import { preview } from "../memories/lean.ts";
-import { searchMemories } from "../search/service.ts";
+import { findMemories as bestOf } from "../search/service.ts";
 import { PREVIEW } from "./glimpse.ts";
 import { type FoundEntities, type FoundMemories, LIMITS } from "./schema.ts";
 
@@ -16,9 +16,9 @@ export async function findMemories(
   caller: Caller,
   { query, limit = LIMITS.search[1] }: Wanted,
 ): Promise<FoundMemories> {
-  const { results, total_count } = await searchMemories(caller, { query, limit });
+  const { found, total } = await bestOf(caller, { query, limit });
   return {
-    items: results.map(({ id, category, access_entity, content, created_at, score }) => ({
+    items: found.map(({ id, category, access_entity, content, created_at, score }) => ({
       id,
       category,
       access_entity,
@@ -26,7 +26,7 @@ export async function findMemories(
       created_at,
       score,
     })),
-    total: total_count,
+    total,
   };
 }
 

@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import type { Database } from "../db.ts";
+import { described } from "../http/described.ts";
 import { writeOptions } from "../http/preconditions.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { aggregate } from "./aggregate.ts";
@@ -103,7 +104,11 @@ export const graphRoutes = new Elysia({ name: "graph", prefix: "/api/v1/graph", 
   .post(
     "/events",
     async ({ caller, body, request, status }) => status(201, await addEvent(caller, body, writeOptions(request))),
-    { body: NewEvent, response: { 201: Event }, detail: told("Put an event on the timeline") },
+    {
+      body: NewEvent,
+      response: { 201: Event },
+      detail: described({ ...told("Put an event on the timeline"), "x-retriable": true }),
+    },
   )
   .delete(
     "/events/:id",
@@ -111,7 +116,7 @@ export const graphRoutes = new Elysia({ name: "graph", prefix: "/api/v1/graph", 
       await deleteEvent(caller, params.id, writeOptions(request));
       return new Response(null, { status: 204 });
     },
-    { params: ByEvent, detail: told("Take an event off the timeline") },
+    { params: ByEvent, detail: described({ ...told("Take an event off the timeline"), "x-retriable": true }) },
   )
   .get("/analytics/communities/entities", ({ caller, query }) => entityCommunities(caller, query), {
     query: CommunitiesQuery,

@@ -5,6 +5,7 @@ import type { Figures } from "../db.ts";
 import { notFound, Problem } from "../problem.ts";
 import { VERSION } from "../version.ts";
 import { isLoopback } from "./client_address.ts";
+import { described } from "./described.ts";
 
 export interface MetricsSettings {
   /** Lets who is not on this machine read the metrics; absent: nobody else may. */
@@ -133,7 +134,13 @@ export const metricsRoutes = (
       checkReader(request.headers, peerOf(request), metrics_token);
       return new Response(await metrics.text(), { headers: { "content-type": metrics.type } });
     },
-    { detail: { summary: "What this process counts, for Prometheus", tags: ["operations"] } },
+    {
+      detail: described({
+        summary: "What this process counts, for Prometheus",
+        tags: ["operations"],
+        "x-answer": "text/plain",
+      }),
+    },
   );
 
 /** By these a proxy on this machine tells that the request is somebody else's. */

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Elysia, type TSchema, t } from "elysia";
+import { Elysia, type TSchema } from "elysia";
 import { ROUTE_NEEDS } from "../auth/scopes.ts";
-import { PROBLEM_CODES } from "../problem.ts";
 import { VERSION } from "../version.ts";
+import { described, type RouteDetail } from "./described.ts";
+import { components, refTo, withNames } from "./openapi_parts.ts";
 
 const PAGE = readFileSync(join(import.meta.dir, "docs.html"), "utf8");
 
@@ -33,16 +34,7 @@ export interface RouteHooks {
   query?: TSchema;
   params?: TSchema;
   response?: Record<string, TSchema>;
-  detail?: {
-    summary?: string;
-    tags?: string[];
-    /** What GET opens stays open; there is no HEAD. */
-    "x-stream"?: boolean;
-    /** It takes a form with one `file`, which this says what it is; the route reads the body itself. */
-    "x-upload"?: string;
-    /** Media type of what it answers with, where that is no JSON. */
-    "x-answer"?: string;
-  };
+  detail?: RouteDetail;
 }
 
 /** Serves the document of the routes at /openapi.json, made at the first request from the schemas that validate, and a page that shows it. */
@@ -55,10 +47,14 @@ export function openapiRoutes(routes: readonly RegisteredRoute[]) {
         document ??= JSON.stringify(openapiOf(routes));
         return new Response(document, { headers: { "content-type": "application/json" } });
       },
-      { detail: { summary: "This document", tags: ["operations"] } },
+      { detail: described({ summary: "This document", tags: ["operations"], "x-answer": "application/json" }) },
     )
     .get("/docs", () => new Response(PAGE, { headers: PAGE_HEADERS }), {
-      detail: { summary: "This document as a page; loads nothing from elsewhere", tags: ["operations"] },
+      detail: described({
+        summary: "This document as a page; loads nothing from elsewhere",
+        tags: ["operations"],
+        "x-answer": "text/html",
+      }),
     });
 }
 
@@ -66,7 +62,7 @@ function openapiOf(routes: readonly RegisteredRoute[]) {
   const paths: Record<string, Record<string, object>> = {};
   for (const { method, path, hooks } of routes) {
     const name = path.replace(/:(\w+)/g, "{$1}");
-    paths[name] = { ...paths[name], [method.toLowerCase()]: operationOf(`${method} ${path}`, hooks) };
+    paths[name] = { ...paths[name], [method.toLowerCase()]: operationOf(method, path, hooks) };
   }
   return {
     openapi: "3.1.0",
@@ -74,44 +70,107 @@ function openapiOf(routes: readonly RegisteredRoute[]) {
       title: "Coding Brain",
       version: VERSION,
       description: "Long-term memory for teams of developers and their assistants.",
+      license: { name: "MIT", identifier: "MIT" },
     },
+    servers: [{ url: "/" }],
+    tags: [...new Set(routes.flatMap(({ hooks }) => hooks.detail?.tags ?? []))].map((name) => ({ name })),
     paths,
-    components: {
-      securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
-      schemas: { Problem },
-    },
+    components: components(),
   };
 }
 
-function operationOf(route: string, { body, query, params, response = {}, detail = {} }: RouteHooks) {
-  const needs = ROUTE_NEEDS[route];
-  const scopes = needs === "public" || !needs?.length ? "" : `Needs the scope ${needs.join(" and ")}.`;
-  const answers = Object.entries(response).map(([status, schema]) => [
-    status,
-    answerOf("Done.", "application/json", schema),
-  ]);
+function operationOf(method: string, path: string, hooks: RouteHooks) {
+  const { query, params, detail = {} } = hooks;
+  const needs = ROUTE_NEEDS[`${method} ${path}`] ?? [];
+  const request_body = requestBodyOf(hooks);
   return {
-    ...detail,
-    operationId: route
+    summary: detail.summary,
+    tags: detail.tags,
+    operationId: `${method} ${path}`
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, "_")
       .replace(/_$/, ""),
-    ...(scopes && { description: scopes }),
-    ...(needs === "public" ? { security: [] } : { security: [{ bearer: [] }] }),
-    parameters: [...parametersIn("path", params), ...parametersIn("query", query)],
-    ...(body && { requestBody: { required: true, content: { "application/json": { schema: body } } } }),
+    ...(needs !== "public" && needs.length > 0 && { description: `Needs the scope ${needs.join(" and ")}.` }),
+    security: needs === "public" ? [] : [{ bearer: [] }],
+    parameters: [
+      ...parametersIn("path", params),
+      ...parametersIn("query", query),
+      ...(detail["x-retriable"] ? [refTo("parameters", "IdempotencyKey")] : []),
+      ...(detail["x-guarded"] ? [refTo("parameters", "IfMatch")] : []),
+    ],
+    ...(request_body && { requestBody: request_body }),
     responses: {
-      ...(answers.length === 0 && { [route.startsWith("DELETE") ? "204" : "200"]: { description: "Done." } }),
-      ...Object.fromEntries(answers),
-      default: answerOf("A problem.", "application/problem+json", { $ref: "#/components/schemas/Problem" }),
+      ...answersOf(method, hooks),
+      ...Object.fromEntries(
+        problemsOf(method, path, hooks).map((status) => [status, refTo("responses", `Problem${status}`)]),
+      ),
+      default: {
+        description: "Any other problem.",
+        content: { "application/problem+json": { schema: refTo("schemas", "Problem") } },
+      },
     },
   };
 }
 
-const answerOf = (description: string, type: string, schema: object) => ({
-  description,
-  content: { [type]: { schema } },
-});
+function requestBodyOf({ body, detail = {} }: RouteHooks) {
+  if (detail["x-upload"]) {
+    const file = { type: "string", format: "binary", description: detail["x-upload"] };
+    const schema = { type: "object", required: ["file"], properties: { file }, additionalProperties: false };
+    return { required: true, content: { "multipart/form-data": { schema } } };
+  }
+  if (detail["x-json"]) return { required: true, content: { "application/json": { schema: {} } } };
+  if (!body) return undefined;
+  // What may be null may be left out.
+  const [only, nothing] = (body.anyOf ?? []) as TSchema[];
+  const is_optional = nothing?.type === "null";
+  return {
+    required: !is_optional,
+    content: { "application/json": { schema: withNames(is_optional ? only : body) } },
+  };
+}
+
+function answersOf(method: string, { response, detail = {} }: RouteHooks) {
+  const headers = detail["x-etag"] && {
+    headers: { ETag: { description: "Its revision, quoted.", schema: { type: "string" } } },
+  };
+  if (response)
+    return Object.fromEntries(
+      Object.entries(response).map(([status, schema]) => [
+        status,
+        { description: "Done.", ...headers, content: { "application/json": { schema: withNames(schema) } } },
+      ]),
+    );
+  const status = detail["x-status"] ?? (method === "DELETE" ? 204 : 200);
+  const type = detail["x-answer"];
+  const schema =
+    type === "application/zip"
+      ? { type: "string", format: "binary" }
+      : /json/.test(type ?? "")
+        ? {}
+        : { type: "string" };
+  return { [status]: { description: "Done.", ...(type && { content: { [type]: { schema } } }) } };
+}
+
+/** Statuses of the problems an operation can give, but for what any may: 405 for its path, 499 when nobody is there. */
+function problemsOf(method: string, path: string, { body, query, params, detail = {} }: RouteHooks): number[] {
+  const is_public = ROUTE_NEEDS[`${method} ${path}`] === "public";
+  const takes_body = body !== undefined || detail["x-upload"] !== undefined || detail["x-json"] === true;
+  const writes = method !== "GET" && path.startsWith("/api");
+  return [
+    400,
+    ...(is_public ? [] : [401]),
+    403,
+    ...(params || body || path.startsWith("/metrics") ? [404] : []),
+    ...(detail["x-stream"] || detail["x-json"] ? [406] : []),
+    ...(writes ? [409] : []),
+    ...(takes_body ? [413, 415] : []),
+    ...(takes_body || query || params || path.startsWith("/api") ? [422] : []),
+    429,
+    431,
+    500,
+    503,
+  ];
+}
 
 function parametersIn(where: "path" | "query", schema?: TSchema) {
   return Object.entries<TSchema>(schema?.properties ?? {}).map(([name, property]) => {
@@ -125,15 +184,3 @@ function parametersIn(where: "path" | "query", schema?: TSchema) {
     };
   });
 }
-
-const Problem = t.Object({
-  type: t.String(),
-  title: t.String(),
-  status: t.Number(),
-  code: t.String({ enum: PROBLEM_CODES }),
-  detail: t.String(),
-  request_id: t.String(),
-  errors: t.Optional(t.Array(t.Object({ at: t.String(), message: t.String() }))),
-  options: t.Optional(t.Array(t.String())),
-  hint: t.Optional(t.String()),
-});

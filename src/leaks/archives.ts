@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import yauzl from "yauzl";
 import { ZipFile } from "yazl";
-import { FORMAT, FORMAT_VERSION } from "../backup/schema.ts";
+import { FORMAT, FORMAT_VERSION } from "../backup/archive_schema.ts";
 
 /** An archive of ours with these lines, as a form to import. */
 export async function formOf(lines: readonly object[]): Promise<FormData> {

@@ -174,6 +174,7 @@ async function plantByOwner(world: World, person: Person) {
   await owner`select app.seal_audit(1000000)`;
   const said: Planted["said"][number][] = [];
   for (const space of person.spaces) said.push(await plantGraph(world, person, space));
+  await plantVectors(world, person);
   await owner`
     insert into brain.settings (org_id, settings, secrets, updated_by)
     values (app.org_key(${org}), ${owner.json({ planted: haystack.canary("brain.settings.settings", { org }) })},
@@ -182,6 +183,22 @@ async function plantByOwner(world: World, person: Person) {
     on conflict do nothing`;
   haystack.id(session_id, "brain.mcp_sessions.id", own);
   return { session_id, jti, said };
+}
+
+/** A vector of each of a person's memories, and a job that failed. Nobody is shown the model or the job. */
+async function plantVectors({ haystack, owner }: World, { org, sub }: Person) {
+  const word = (column: string) => haystack.canary(`brain.${column}`);
+  await owner`
+    insert into brain.embedding_spaces (org_id, id, model, dimensions, state)
+    values (app.org_key(${org}), 1, ${word("embedding_spaces.model")}, 8, 'active') on conflict do nothing`;
+  await owner`
+    insert into brain.memory_embeddings (org_id, space_id, embedding_space, memory_id, code, vector)
+    select org_id, space_id, 1, id, b'10101010', '\\x0102030405060708' from brain.memories
+    where org_id = app.org_key(${org}) and owner = ${sub} on conflict do nothing`;
+  await owner`
+    insert into brain.jobs (org_id, kind, sub, space_id, payload, last_error, is_dead)
+    select org_id, 'embed', ${sub}, id, ${owner.json({ planted: word("jobs.payload") })}, ${word("jobs.last_error")}, true
+    from brain.spaces where org_id = app.org_key(${org}) and access_entity = ${`user:${sub}`}`;
 }
 
 /** What is said of entities in a space, and who recalled what there. */

@@ -85,6 +85,25 @@ const BACKUP = "/api/v1/backup";
 const CONFIG = "/api/v1/config";
 const LIST_TOOLS = methodCall("tools/list", {});
 
+const search = (path: string): RouteProbe => ({
+  needs: ["memories:read"],
+  reads: true,
+  asks: ({ content, entity, tag, artifact_ref, space }) => [
+    post(path, { query: content, limit: 50 }),
+    post(path, { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
+    post(path, { query: content, filter: { artifact_ref } }),
+    post(path, { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
+    post(path, { query: content, filter: { access_entity: space } }),
+    post(path, { query: entity, context: { entity, tag, artifact_ref, half_life_days: 36_500 }, explain: true }),
+    post(path, { query: content, detail: "preview", max_tokens: 500 }),
+  ],
+  views: ({ words }) => [
+    post(path, { query: words, limit: 50, explain: true }),
+    post(path, { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
+    post(path, { query: words, detail: "ids", max_tokens: 200 }),
+  ],
+});
+
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   needs: ["memories:write"],
   reads: false,
@@ -235,21 +254,9 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
   ...GRAPH_ROUTE_PROBES,
-  "POST /api/v1/search": {
-    needs: ["memories:read"],
-    reads: true,
-    asks: ({ content, entity, tag, artifact_ref, space }) => [
-      post("/api/v1/search", { query: content, limit: 50 }),
-      post("/api/v1/search", { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
-      post("/api/v1/search", { query: content, filter: { artifact_ref } }),
-      post("/api/v1/search", { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
-      post("/api/v1/search", { query: content, filter: { access_entity: space } }),
-    ],
-    views: ({ words }) => [
-      post("/api/v1/search", { query: words, limit: 50 }),
-      post("/api/v1/search", { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
-    ],
-  },
+  "POST /api/v1/search": search("/api/v1/search"),
+  "POST /api/v1/search/lexical": search("/api/v1/search/lexical"),
+  "POST /api/v1/search/semantic": search("/api/v1/search/semantic"),
   "GET /api/v1/apps": {
     needs: ["apps:read"],
     reads: true,

@@ -4,6 +4,7 @@ import { Elysia } from "elysia";
 import type { Caller } from "../db.ts";
 import { accepts } from "../http/accept.ts";
 import { requestId } from "../http/answers.ts";
+import { described } from "../http/described.ts";
 import { readJson } from "../http/json_body.ts";
 import { payFor } from "../http/limits.ts";
 import { signedIn } from "../http/signed_in.ts";
@@ -36,7 +37,12 @@ export function mcpRoutes(transport: SharedTransport<CallContext>, settings: Sse
     .use(signedIn)
     .post("/mcp", ({ request, caller }) => answer(transport, request, caller, () => stream(request)), {
       parse: "none",
-      detail: { summary: "MCP, Streamable HTTP without sessions", tags: ["mcp"] },
+      detail: described({
+        summary: "MCP, Streamable HTTP without sessions",
+        tags: ["mcp"],
+        "x-json": true,
+        "x-answer": "application/json",
+      }),
     });
 }
 

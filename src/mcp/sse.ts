@@ -4,6 +4,7 @@ import { Elysia, t } from "elysia";
 import type { Caller, Database } from "../db.ts";
 import { accepts } from "../http/accept.ts";
 import { requestId } from "../http/answers.ts";
+import { described } from "../http/described.ts";
 import { readJson } from "../http/json_body.ts";
 import { payFor } from "../http/limits.ts";
 import { signedIn } from "../http/signed_in.ts";
@@ -284,12 +285,22 @@ export function legacyDoor(
       ({ request, caller, params }) => open(request, self(caller, params.user), appFrom(params.client)),
       {
         params: t.Object({ client: t.String(), user: t.String() }),
-        detail: { summary: "MCP, legacy stream (HTTP with SSE)", tags: ["mcp"], "x-stream": true },
+        detail: described({
+          summary: "MCP, legacy stream (HTTP with SSE)",
+          tags: ["mcp"],
+          "x-stream": true,
+          "x-answer": "text/event-stream",
+        }),
       },
     )
     .post("/mcp/messages", ({ request, caller }) => take(request, caller), {
       parse: "none",
-      detail: { summary: "MCP, a message to a legacy stream", tags: ["mcp"] },
+      detail: described({
+        summary: "MCP, a message to a legacy stream",
+        tags: ["mcp"],
+        "x-json": true,
+        "x-status": 202,
+      }),
     })
     .post(
       "/mcp/:client/sse/:user/messages",
@@ -297,7 +308,12 @@ export function legacyDoor(
       {
         parse: "none",
         params: t.Object({ client: t.String(), user: t.String() }),
-        detail: { summary: "MCP, a message to a legacy stream", tags: ["mcp"] },
+        detail: described({
+          summary: "MCP, a message to a legacy stream",
+          tags: ["mcp"],
+          "x-json": true,
+          "x-status": 202,
+        }),
       },
     );
 

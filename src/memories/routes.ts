@@ -1,4 +1,5 @@
 import { Elysia, t } from "elysia";
+import { described } from "../http/described.ts";
 import { tagged, writeOptions } from "../http/preconditions.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { AccessLog } from "../recalls/schema.ts";
@@ -40,13 +41,19 @@ const change = {
   params: ById,
   body: MemoryChanges,
   response: { 200: Memory },
-  detail: { summary: "Change the given fields of a memory", tags: ["memories"] },
+  detail: described({
+    summary: "Change the given fields of a memory",
+    tags: ["memories"],
+    "x-retriable": true,
+    "x-guarded": true,
+    "x-etag": true,
+  }),
 };
 
 const acting = (summary: string) => ({
   body: Selector,
   response: { 200: Changed },
-  detail: { summary, tags: ["memories"] },
+  detail: described({ summary, tags: ["memories"], "x-retriable": true }),
 });
 
 export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memories", normalize: false })
@@ -70,7 +77,12 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     {
       body: NewMemory,
       response: { 200: Stored, 201: Stored },
-      detail: { summary: "Store a memory; 200 with the one that says the same already", tags: ["memories"] },
+      detail: described({
+        summary: "Store a memory; 200 with the one that says the same already",
+        tags: ["memories"],
+        "x-retriable": true,
+        "x-etag": true,
+      }),
     },
   )
   .post(
@@ -82,13 +94,13 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
     {
       body: NewMemories,
       response: { 200: Batch, 201: Batch },
-      detail: { summary: "Store up to 100 memories, all or none", tags: ["memories"] },
+      detail: described({ summary: "Store up to 100 memories, all or none", tags: ["memories"], "x-retriable": true }),
     },
   )
   .delete("", ({ caller, body, request }) => deleteMemories(caller, body.memory_ids, writeOptions(request)), {
     body: MemoryIds,
     response: { 200: Deleted },
-    detail: { summary: "Delete memories by ids", tags: ["memories"] },
+    detail: described({ summary: "Delete memories by ids", tags: ["memories"], "x-retriable": true }),
   })
   .post("/filter", ({ caller, body }) => listMemories(caller, body, filterFromBody(body)), {
     body: FilterRequest,
@@ -117,7 +129,7 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
   .get("/:id", ({ caller, params, set }) => tagged(set, getMemory(caller, params.id)), {
     params: ById,
     response: { 200: Memory },
-    detail: { summary: "Read a memory", tags: ["memories"] },
+    detail: described({ summary: "Read a memory", tags: ["memories"], "x-etag": true }),
   })
   .get("/:id/history", ({ caller, params, query }) => memoryHistory(caller, params.id, query), {
     params: ById,
@@ -149,5 +161,8 @@ export const memoryRoutes = new Elysia({ name: "memories", prefix: "/api/v1/memo
       await deleteMemory(caller, params.id, writeOptions(request));
       return new Response(null, { status: 204 });
     },
-    { params: ById, detail: { summary: "Delete a memory", tags: ["memories"] } },
+    {
+      params: ById,
+      detail: described({ summary: "Delete a memory", tags: ["memories"], "x-retriable": true, "x-guarded": true }),
+    },
   );

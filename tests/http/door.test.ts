@@ -41,7 +41,7 @@ describe("the order at the door", () => {
         headers: { authorization: `Bearer ${await tokenFor(others)}`, "content-type": "text/plain" },
       });
       expect({ status, code: body.code }).toEqual({ status: 403, code: "INSUFFICIENT_SCOPE" });
-      expect(body.detail).toContain(String(ROUTE_NEEDS[route]));
+      for (const scope of ROUTE_NEEDS[route] ?? []) expect(body.detail).toContain(scope);
     },
   );
 

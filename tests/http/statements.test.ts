@@ -10,6 +10,8 @@ const ROWS = await readRows();
 /** begin, app.enter, commit are three. */
 const MOST = 16;
 const MANY = 300;
+/** What reads all there is does so by so many rows, to keep its memory flat, with six statements for each. */
+const BATCHES: Record<string, number> = { "POST /api/v1/backup/export": 100 };
 
 let world: World;
 let ground: Ground;
@@ -17,7 +19,7 @@ let statements: string[] = [];
 const few = new Map<string, number>();
 
 beforeAll(async () => {
-  world = await openWorld({ mcp_heartbeat_seconds: 86_400 }, (statement) => void statements.push(statement));
+  world = await openWorld({ mcp_heartbeat_seconds: 86_400 }, { sent: (statement) => void statements.push(statement) });
   ground = await layGround(world);
   for (const route of ROWS.keys()) few.set(route, await countFor(route));
   await storeMany();
@@ -66,8 +68,10 @@ async function storeMany() {
 
 test.each(ROUTES)("%s takes as many statements with many rows as with few", async (route) => {
   const count = await countFor(route);
-  expect(count).toBeLessThanOrEqual(few.get(route) ?? 0);
-  expect(count).toBeLessThanOrEqual(MOST);
+  const batch = BATCHES[route];
+  const more = batch ? 6 * Math.ceil(MANY / batch) : 0;
+  expect(count).toBeLessThanOrEqual((few.get(route) ?? 0) + more);
+  expect(count).toBeLessThanOrEqual(MOST + more);
 });
 
 describe("what takes many takes as many statements as for two", () => {

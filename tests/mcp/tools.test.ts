@@ -35,7 +35,7 @@ test("the tools, their annotations and arguments", async () => {
   });
   expect(told).toMatchInlineSnapshot(`
     [
-      "search_memory [readOnly idempotent] query limit filter",
+      "search_memory [readOnly idempotent] query limit filter context detail max_tokens explain cursor mode",
       "add_memories [] text memories category access_entity artifact_type artifact_ref entities entity thread evidence tags code_refs source metadata supersedes idempotency_key",
       "list_memories [readOnly idempotent] filter limit cursor max_tokens",
       "get_memory [readOnly idempotent] memory_id history links",
@@ -235,7 +235,7 @@ test("links lead to what it replaces, what replaces it and its neighbours in the
 
 test("get_embedder_info says that there is none", async () => {
   const { call } = await world.assistant({ ...ada, scopes: ["admin:read"] }, { toolsets: "admin" });
-  expect(await call("get_embedder_info")).toEqual({ is_ready: false, ways: ["lexical"] });
+  expect(await call("get_embedder_info")).toEqual({ is_ready: false, ways: ["lexical", "thread", "graph"] });
 });
 
 test("several at once, in order, all or none", async () => {

@@ -1,6 +1,6 @@
 import { t } from "elysia";
 import fc, { type Arbitrary } from "fast-check";
-import { ArchivedMemory } from "../../src/backup/schema.ts";
+import { ArchivedMemory } from "../../src/backup/archive_schema.ts";
 import type { RegisteredRoute } from "../../src/http/openapi.ts";
 import { PROTOCOL_VERSIONS } from "../../src/mcp/server.ts";
 import type { DefinedTool } from "../../src/mcp/tool.ts";

@@ -39,6 +39,10 @@ const MEANING: Record<string, string> = {
   "access_entity=project:l": FILTER,
   "scope=user": FILTER,
   "search_query=f&scope=project": FILTER,
+  'finding > filtered by {"access_entity":"project:books"}': FILTER,
+  'finding > filtered by {"access_entity":"project:else"}': FILTER,
+  "a decision that may replace an older one > is answered with it, from its own space alone, until it says that it replaces it":
+    TWINS,
   "changing > moving needs both spaces": TARGET,
   "REST > a move needs the space it comes from and the one it goes to": TARGET,
   "MCP > a move needs the space it comes from and the one it goes to": TARGET,

@@ -7,6 +7,7 @@ import { type AppSettings, createApp } from "../../src/app.ts";
 import { SCOPES } from "../../src/auth/scopes.ts";
 import { mintToken } from "../../src/auth/tokens.ts";
 import { openDatabase } from "../../src/db.ts";
+import type { Embedder } from "../../src/embeddings/provider.ts";
 import { trustedProxies } from "../../src/http/client_address.ts";
 import { createLog } from "../../src/log.ts";
 import { newestMigration } from "../../src/ops/migrate.ts";
@@ -62,9 +63,12 @@ export interface Answer {
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
 /** The whole application on a database of its own, and what it logged. `sent` hears of every statement. */
-export async function openWorld(settings: Partial<AppSettings> = {}, sent?: (statement: string) => void) {
+export async function openWorld(
+  settings: Partial<AppSettings> = {},
+  { embedder = null, sent }: { embedder?: Embedder | null; sent?: (statement: string) => void } = {},
+) {
   const test_database = await freshDatabase();
-  const database = openDatabase(test_database.service_url, { max: 4, ...(sent && { sent }) });
+  const database = openDatabase(test_database.service_url, { max: 4, embedder, ...(sent && { sent }) });
   const logged: string[] = [];
   const log = createLog("debug", (line) => void logged.push(line));
   const app = await createApp({ ...SETTINGS, newest_migration: newestMigration(), ...settings }, database, log);
