@@ -11,6 +11,8 @@
 --!include paused.sql
 --!include idempotency.sql
 --!include mcp_sessions.sql
---!include search.sql
+--!include terms.sql
+--!include jobs.sql
+--!include embeddings.sql
 --!include purge.sql
 --!include schema_state.sql

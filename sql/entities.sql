@@ -122,6 +122,7 @@ end
 $$;
 comment on function app.keys_in(text) is 'The entity keys a text could name; one that is there twice comes twice.';
 revoke all on function app.keys_in(text) from public, brain_app;
+grant execute on function app.keys_in(text) to brain_app; -- a search looks for the entities its query names
 
 -- Whether a text is a year, a month or a day that exists: 2025, 2025-03, 2025-03-31.
 create or replace function app.is_date(told text) returns boolean

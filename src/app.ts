@@ -69,8 +69,8 @@ export async function createApp(settings: AppSettings, database: Database, log: 
     .use(graphRoutes)
     .use(tokenRoutes)
     .use(auditRoutes)
-    .use(backupRoutes(openSpool(settings.data_dir), () => app.server))
     .use(mcpMetadataRoutes(settings, database, settings.newest_migration))
+    .use(backupRoutes(openSpool(settings.data_dir), () => app.server))
     .use(mcpRoutes(transport, settings, () => app.server))
     .use(legacy.routes);
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type PublicKey, publicKeysFrom } from "./auth/keys.ts";
+import type { EmbeddingSettings } from "./embeddings/provider.ts";
 import { type TrustedProxies, trustedProxies } from "./http/client_address.ts";
 import { originsFrom } from "./http/origins.ts";
 
@@ -40,6 +41,8 @@ export interface Config {
   readonly mcp_session_idle_seconds: number;
   /** Between two comment lines on a silent legacy stream. */
   readonly mcp_heartbeat_seconds: number;
+  /** Where vectors come from; absent means that search goes by words and links alone. */
+  readonly embeddings: EmbeddingSettings | undefined;
   /** Lets others than this machine read /metrics. */
   readonly metrics_token: string | undefined;
   /** Of two users who share nothing, for `brain leak-check --url` alone. */
@@ -140,11 +143,26 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     rate_limit_burst: integer("RATE_LIMIT_BURST", 100, 1, 10_000_000),
     mcp_session_idle_seconds: integer("MCP_SESSION_IDLE_SECONDS", 1800, 3, 86_400),
     mcp_heartbeat_seconds: integer("MCP_HEARTBEAT_SECONDS", 15, 1, 60),
+    embeddings: embeddingsFrom(text("EMBEDDINGS_URL"), text("EMBEDDINGS_MODEL"), text("EMBEDDINGS_API_KEY")),
     metrics_token: read("METRICS_TOKEN", metricsToken),
     brain_token: text("BRAIN_TOKEN"),
     leak_check_tokens: read("LEAK_CHECK_TOKENS", twoTokens),
     log_level: log_level as LogLevel,
   });
+}
+
+/** Throws ConfigError where only a part of them is given. */
+function embeddingsFrom(
+  url: string | undefined,
+  model: string | undefined,
+  api_key: string | undefined,
+): EmbeddingSettings | undefined {
+  if (url === undefined && model === undefined && api_key === undefined) return undefined;
+  if (url === undefined || !/^https?:\/\//.test(url) || !URL.canParse(url))
+    throw new ConfigError("EMBEDDINGS_URL must be a URL like https://api.openai.com/v1.");
+  if (model === undefined || model.length > 256)
+    throw new ConfigError("EMBEDDINGS_MODEL must name a model, in up to 256 characters, where EMBEDDINGS_URL is set.");
+  return { url, model, api_key };
 }
 
 function metricsToken(value: string): string {

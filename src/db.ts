@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import type { Identity } from "./auth/tokens.ts";
+import type { Embedder } from "./embeddings/provider.ts";
 import { type Ears, hear } from "./hear.ts";
 import { clientGone, connectionLost, Problem, type ProblemCode, problemFrom, unavailable } from "./problem.ts";
 import { type RecallKind, RecallQueue } from "./recalls/queue.ts";
@@ -14,6 +15,8 @@ export interface Caller extends Identity {
   readonly app: string;
   /** Whether the database has let this token in, in this request. Until then a revoked one has not been noticed. */
   readonly has_entered: boolean;
+  /** Where vectors come from; null where none do. */
+  readonly embedder: Embedder | null;
   /** The same caller, through another app. */
   through(app: string): Caller;
   /** The same caller, whose reads end when the signal aborts. Writes run to their end: half of the answer is no answer. */
@@ -47,6 +50,12 @@ export interface Database {
   callerFor(identity: Identity, app: string, request_id: string): Caller;
   /** Chains audit events that are not chained yet, at most so many; gives how many. Any number of processes may. */
   sealAudit(max_events: number): Promise<number>;
+  /** Takes jobs that are due, at most so many; another worker gets them only where this one is gone for five minutes. */
+  claimJobs(max_jobs: number): Promise<Job[]>;
+  /** Makes the first embedding space of orgs that have none, some at a time; gives how many. */
+  openEmbeddingSpaces(model: string, dimensions: number): Promise<number>;
+  /** Puts a job off that failed, or to the dead ones after ten times. */
+  failJob(job: Job, error: string): Promise<void>;
   /** Writes down recalls that wait, as many as one statement takes; gives how many. Throws what the database throws: they wait on, where it may work later. */
   writeRecalls(): Promise<number>;
   /** Takes away what has had its time, at most so many rows of a kind of an org; gives how many memories and recalls. */
@@ -63,6 +72,18 @@ export interface Database {
   hear(channel: string, ears: Ears): Promise<void>;
   /** Waits up to a second for running queries (requests have been waited for before), then closes every connection. */
   close(): Promise<void>;
+}
+
+/** Work that somebody's write left for later. */
+export interface Job {
+  org: string;
+  id: string;
+  kind: "embed";
+  /** Who wrote; and the one space the work is about. */
+  sub: string;
+  access_entity: string;
+  payload: { embedding_space: number; memory_ids: string[] };
+  attempts: number;
 }
 
 /** What is known of the pool and of the work that no caller asks for: since the start, times in seconds of 1970. */
@@ -103,11 +124,21 @@ const SNAPSHOT = "isolation level repeatable read, read only";
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
+interface PoolOptions {
+  max?: number;
+  prepare?: boolean;
+  listen_url?: string | undefined;
+  readonly embedder?: Embedder | null;
+  /** Hears of every statement that is sent; the tests count them. */
+  sent?: (statement: string) => void;
+}
+
 /**
  * Opens a pool as the service's role. Connects at the first query. `prepare: false` for a pooler in transaction mode,
  * which hands the next transaction to another server connection; `listen_url` then leads past it.
  */
-export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, listen_url = url } = {}): Database {
+export function openDatabase(url: string, options: PoolOptions = {}): Database {
+  const { max = POOL_SIZE, prepare = true, listen_url = url, embedder = null, sent } = options;
   const connection = {
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     // Seconds before the next try to connect. The driver's own grow to 20, and a database that is back would wait.
@@ -119,6 +150,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
     ...connection,
     max,
     prepare,
+    ...(sent && { debug: (_connection: number, statement: string) => sent(statement) }),
     types: {
       // RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC.
       timestamptz: {
@@ -218,6 +250,7 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
       return {
         ...identity,
         app,
+        embedder,
         get has_entered() {
           return has_entered;
         },
@@ -260,6 +293,25 @@ export function openDatabase(url: string, { max = POOL_SIZE, prepare = true, lis
         counted.sealed += row?.sealed ?? 0;
         counted.sealed_at = Date.now() / 1000;
         return row?.sealed ?? 0;
+      }),
+
+    claimJobs: (max_jobs) =>
+      begin(
+        "",
+        (tx) => tx<Job[]>`
+        select org, id, kind, sub, access_entity, payload, attempts from app.claim_jobs(${max_jobs})`,
+      ),
+
+    openEmbeddingSpaces: (model, dimensions) =>
+      begin("", async (tx) => {
+        const [row] = await tx<{ opened: number }[]>`
+          select app.open_embedding_spaces(${model}, ${dimensions}) as opened`;
+        return row?.opened ?? 0;
+      }),
+
+    failJob: ({ org, id }, error) =>
+      begin("", async (tx) => {
+        await tx`select app.fail_job(${org}, ${id}, ${error})`;
       }),
 
     async writeRecalls() {

@@ -4,6 +4,8 @@ import { startSealer } from "./audit/sealer.ts";
 import { openSpool } from "./backup/spool.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db.ts";
+import { openProvider } from "./embeddings/provider.ts";
+import { startWorker } from "./embeddings/worker.ts";
 import { MAX_READ_HEADER_BYTES } from "./http/headers.ts";
 import type { Log } from "./log.ts";
 import { OFFER } from "./mcp/offer.ts";
@@ -36,9 +38,11 @@ export async function startService(
   log: Log,
   offer = OFFER,
 ): Promise<Service> {
+  const embedder = config.embeddings ? openProvider(config.embeddings) : null;
   const database = openDatabase(database_url, {
     prepare: config.database_prepare,
     listen_url: config.listen_database_url,
+    embedder,
   });
   try {
     const { faults, encoding } = await database.facts().catch((error: unknown) => {
@@ -52,6 +56,7 @@ export async function startService(
     const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer);
     const server = listen(config, app.fetch);
     const tickers = [startSealer, startRecallWriter, startPurger].map((start) => start(database, log));
+    const worker = embedder && startWorker(database, embedder, log);
     app.server = server; // so that a stream can lift Bun's time limit from itself
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;
     return {
@@ -63,6 +68,7 @@ export async function startService(
         await app.drainStreams(DRAIN_SECONDS);
         while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(10);
         await Promise.all([closed, server.stop(true)]);
+        await worker?.stop();
         await Promise.all(tickers.map((ticker) => ticker.stop()));
         await database.close();
       },

@@ -93,11 +93,11 @@ const steady = (text: string) =>
     .replace(/"took_ms": [\d.]+/g, '"took_ms": 3.2');
 
 /**
- * Makes the calls of a page, block by block, `{id}` standing for the id that came last, and holds each answer against
+ * Makes the calls of a page, block by block, `{id}` and `{merge_id}` standing for the ones that came last, and holds each answer against
  * what the page says. `UPDATE_DOCS=1 bun test tests/docs.test.ts` writes the answers instead.
  */
 async function replay(page: string, language: string, call: (request: string) => Promise<string>) {
-  let id = "";
+  const last: Record<string, string> = {};
   let text = read(page);
   const blocks = [
     ...text.matchAll(
@@ -106,8 +106,9 @@ async function replay(page: string, language: string, call: (request: string) =>
   ];
   expect(blocks.length).toBeGreaterThan(5);
   for (const [whole, request = "", told = ""] of blocks) {
-    const raw = await call(request.trim().replaceAll("{id}", id));
-    id = /"id": "([\da-f-]{36})"/.exec(raw)?.[1] ?? id;
+    const raw = await call(request.trim().replace(/\{(id|merge_id)\}/g, (_, name: string) => last[name] ?? ""));
+    for (const [, name = "", id = ""] of [...raw.matchAll(/"(id|merge_id)": "([\da-f-]{36})"/g)].reverse())
+      last[name] = id;
     const answer = `${steady(raw)}\n`;
     if (process.env.UPDATE_DOCS)
       text = text.replace(whole, () => `\`\`\`${language}\n${request}\`\`\`\n\n\`\`\`json\n${answer}\`\`\`\n`);
@@ -127,7 +128,7 @@ const replayRest = (page: string, { api, database }: World) =>
 
 test("the calls of docs/api.md answer as it says", () => replayRest("docs/api.md", world));
 
-test.each(["docs/apps.md"])("the calls of %s answer as it says", async (page) => {
+test.each(["docs/apps.md", "docs/entities.md", "docs/graph.md"])("the calls of %s answer as it says", async (page) => {
   const own = await openWorld();
   await replayRest(page, own);
   await own.close();

@@ -6,6 +6,7 @@ import { VERSION } from "../version.ts";
 import { addConnect } from "./connect.ts";
 import { addDb } from "./db.ts";
 import { addDoctor } from "./doctor.ts";
+import { addEmbeddings } from "./embeddings.ts";
 import { addEnv } from "./env.ts";
 import { addExport } from "./export.ts";
 import { addImport } from "./import.ts";
@@ -40,6 +41,7 @@ const COMMANDS = [
   addLeakCheck,
   addDoctor,
   addEnv,
+  addEmbeddings,
   addDb,
 ];
 for (const add of COMMANDS) add(program);

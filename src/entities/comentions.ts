@@ -1,11 +1,11 @@
 import { UndirectedGraph } from "graphology";
-import type { Tx } from "../db.ts";
+import type { Caller, Tx } from "../db.ts";
 import { memoryCounts } from "./counts.ts";
 import { nameOf } from "./names.ts";
 
 /** Entities and pairs a graph may have in the process; beyond, the least mentioned are left out and the answer says so. */
 export const MAX_ENTITIES = 5000;
-export const MAX_PAIRS = 50_000;
+export const MAX_PAIRS = 30_000;
 /** Memories it is made of, the newest first, and pairs counted in them: some 200 ms of the process. */
 const MAX_MEMORIES = 50_000;
 const MAX_COUNTED = 1_000_000;
@@ -24,67 +24,87 @@ export interface CoMentions {
 export type CoMentionGraph = UndirectedGraph<{ memories: number }, { weight: number }>;
 
 /**
- * Reads which entities are mentioned together, by at least `min_count` memories. Two statements whatever there is. The
- * pairs are counted here: PostgreSQL took three times as long to join the mentions with themselves and sort what came of it.
+ * Which entities are mentioned together, by at least `min_count` memories. Two statements whatever there is. The pairs
+ * are counted here, when the transaction is over: PostgreSQL took three times as long to join the mentions with
+ * themselves and sort what came of it.
  */
 export async function coMentions(
-  tx: Tx,
+  caller: Caller,
   { max_entities = MAX_ENTITIES, max_pairs = MAX_PAIRS, min_count = 1 } = {},
 ): Promise<CoMentions> {
+  const { entities, mentioned } = await caller.read((tx) => mentionsIn(tx, max_entities + 1));
+  const kept = entities.slice(0, max_entities);
+  const { counts, is_whole } = countPairs(mentioned, kept);
+  const { pairs, count } = strongest(counts, kept.length, max_pairs, min_count);
+  return { entities: kept, pairs, is_cut: entities.length > max_entities || !is_whole || count > max_pairs };
+}
+
+/** The most mentioned entities, and what each memory with several mentions, the newest first, by keys. */
+async function mentionsIn(tx: Tx, max_entities: number) {
   const entities = await tx<{ key: string; memories: number }[]>`
     select key, memories from (${memoryCounts(tx)}) as counted
     order by memories desc, key collate "C"
-    limit ${max_entities + 1}`;
-  const [{ mentioned } = { mentioned: [] }] = await tx<{ mentioned: string[][] }[]>`
+    limit ${max_entities}`;
+  const [row] = await tx<{ mentioned: string[][] }[]>`
     with merged as materialized (
       select space_id, key, merged_into from brain.entities where merged_into is not null
     ),
+    -- By itself, or the order that is wanted would be that of an index which has the whole org's mentions.
+    told as materialized (
+      select space_id, memory_id, key from brain.memory_entities where is_active
+    ),
     together as (
       select array_agg(coalesce(merged_into, key)) as keys
-      from brain.memory_entities
+      from told
       left join merged using (space_id, key)
-      where is_active
       group by memory_id
       having count(*) > 1
       order by memory_id desc
       limit ${MAX_MEMORIES + 1}
     )
     select coalesce(json_agg(keys), '[]') as mentioned from together`;
-  const kept = entities.slice(0, max_entities);
-  const { pairs, is_whole } = pairsIn(mentioned, kept);
-  const strong = pairs.filter(([, , count]) => count >= min_count);
-  return {
-    entities: kept,
-    pairs: strong.slice(0, max_pairs),
-    is_cut: entities.length > max_entities || !is_whole || strong.length > max_pairs,
-  };
+  return { entities, mentioned: row?.mentioned ?? [] };
 }
 
-/** Counts the pairs of entities that memories have, the strongest first; `is_whole` where all were counted. */
-function pairsIn(memories: readonly (readonly string[])[], entities: readonly { key: string }[]) {
-  const size = entities.length;
+/** How many memories have each pair of entities, a pair as one number: `a * entities.length + b`, a before b. */
+function countPairs(memories: readonly (readonly string[])[], entities: readonly { key: string }[]) {
   const place_of = new Map(entities.map(({ key }, place) => [key, place]));
-  const counts = new Map<number, number>(); // a pair as one number
+  const counts = new Map<number, number>();
   let counted = 0;
-  let is_whole = memories.length <= MAX_MEMORIES;
-  for (const keys of memories) {
-    const known = keys.map((key) => place_of.get(key)).filter((place) => place !== undefined);
-    const places = [...new Set(known)].sort((a, b) => a - b);
+  for (const keys of memories.slice(0, MAX_MEMORIES)) {
+    const places = placesOf(keys, place_of);
     counted += (places.length * (places.length - 1)) / 2;
-    if (counted > MAX_COUNTED) {
-      is_whole = false;
-      break;
-    }
-    for (const [at, a] of places.entries())
-      for (const b of places.slice(at + 1)) counts.set(a * size + b, (counts.get(a * size + b) ?? 0) + 1);
+    if (counted > MAX_COUNTED) break;
+    for (let one = 0; one < places.length; one++)
+      for (let other = one + 1; other < places.length; other++) {
+        const pair = (places[one] ?? 0) * entities.length + (places[other] ?? 0);
+        counts.set(pair, (counts.get(pair) ?? 0) + 1);
+      }
   }
+  return { counts, is_whole: memories.length <= MAX_MEMORIES && counted <= MAX_COUNTED };
+}
+
+/** Each place once, in their order: a memory may name one entity in two spellings. */
+function placesOf(keys: readonly string[], place_of: ReadonlyMap<string, number>): number[] {
+  const places: number[] = [];
+  for (const key of keys) {
+    const place = place_of.get(key);
+    if (place !== undefined && !places.includes(place)) places.push(place);
+  }
+  return places.sort((a, b) => a - b);
+}
+
+/** The strongest pairs, and how many are strong enough. */
+function strongest(counts: ReadonlyMap<number, number>, size: number, most: number, min_count: number) {
   // Sorted as numbers, the highest count first and then by the pair: three times as fast as by a comparison of ours.
-  const ordered = Float64Array.from(counts, ([pair, count]) => (MAX_COUNTED - count) * size * size + pair).sort();
-  const pairs = Array.from(ordered, (coded): [number, number, number] => {
-    const pair = coded % (size * size);
-    return [Math.floor(pair / size), pair % size, MAX_COUNTED - Math.floor(coded / (size * size))];
+  const span = size * size;
+  const strong = [...counts].filter(([, count]) => count >= min_count);
+  const ordered = Float64Array.from(strong, ([pair, count]) => (MAX_COUNTED - count) * span + pair).sort();
+  const pairs = Array.from(ordered.subarray(0, most), (coded): [number, number, number] => {
+    const pair = coded % span;
+    return [Math.floor(pair / size), pair % size, MAX_COUNTED - Math.floor(coded / span)];
   });
-  return { pairs, is_whole };
+  return { pairs, count: strong.length };
 }
 
 /** What was read as a graph. Entities that are mentioned alone are nodes too. */

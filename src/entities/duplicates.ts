@@ -1,4 +1,4 @@
-import type { Caller, Tx } from "../db.ts";
+import type { Caller } from "../db.ts";
 import { countsBySpace } from "./counts.ts";
 import { type Duplicates, USUAL_THRESHOLD } from "./normalization_schema.ts";
 import { type Compared, type Likely, likelyGroups } from "./similar.ts";
@@ -29,36 +29,36 @@ export const findDuplicates = (caller: Caller, filter: Omit<DuplicateFilter, "th
 export const findSemanticDuplicates = (caller: Caller, filter: DuplicateFilter): Promise<Duplicates> =>
   findAtLeast(caller, { ...filter, threshold: filter.threshold ?? USUAL_THRESHOLD });
 
-function findAtLeast(
+async function findAtLeast(
   caller: Caller,
   { access_entity, limit = 50, threshold }: DuplicateFilter & { threshold: number },
 ): Promise<Duplicates> {
-  return caller.read(async (tx) => {
-    const { groups, is_cut } = await duplicatesIn(tx, access_entity, threshold);
-    const items = groups.slice(0, limit).map(({ canonical, variants }) => ({
-      access_entity: canonical.access_entity,
-      canonical: canonical.name,
-      memory_count: canonical.memory_count,
-      variants: variants.map(({ name, memory_count, why, confidence }) => ({ name, memory_count, why, confidence })),
-    }));
-    return { items, total: groups.length, method: "strings", threshold, is_cut };
-  });
+  const { groups, is_cut } = await likelyDuplicates(caller, access_entity, threshold);
+  const items = groups.slice(0, limit).map(({ canonical, variants }) => ({
+    access_entity: canonical.access_entity,
+    canonical: canonical.name,
+    memory_count: canonical.memory_count,
+    variants: variants.map(({ name, memory_count, why, confidence }) => ({ name, memory_count, why, confidence })),
+  }));
+  return { items, total: groups.length, method: "strings", threshold, is_cut };
 }
 
-/** The groups of names of each space that seem to be one thing, the surest first. */
-export async function duplicatesIn(
-  tx: Tx,
+/** The groups of names of each space that seem to be one thing, the surest first. Compared when the transaction is over. */
+export async function likelyDuplicates(
+  caller: Caller,
   access_entity: string | undefined,
   threshold: number,
 ): Promise<{ groups: Likely<NameOfSpace>[]; is_cut: boolean }> {
-  const names = await tx<NameOfSpace[]>`
-    select counted.space_id, access_entity, key, display_name as name, memories as memory_count
-    from (${countsBySpace(tx)}) as counted
-    join brain.entities using (space_id, key)
-    join brain.spaces on spaces.id = counted.space_id
-    where ${access_entity ?? null}::text is null or access_entity = ${access_entity ?? null}
-    order by memories desc, key collate "C", counted.space_id
-    limit ${MAX_COMPARED + 1}`;
+  const names = await caller.read(
+    (tx) => tx<NameOfSpace[]>`
+      select counted.space_id, access_entity, key, display_name as name, memories as memory_count
+      from (${countsBySpace(tx)}) as counted
+      join brain.entities using (space_id, key)
+      join brain.spaces on spaces.id = counted.space_id
+      where ${access_entity ?? null}::text is null or access_entity = ${access_entity ?? null}
+      order by memories desc, key collate "C", counted.space_id
+      limit ${MAX_COMPARED + 1}`,
+  );
   // What a merge joins is of one space, so names are compared within each.
   const spaces = Map.groupBy(names.slice(0, MAX_COMPARED), ({ space_id }) => space_id);
   const groups = [...spaces.values()].flatMap((inside) => likelyGroups(inside, threshold));

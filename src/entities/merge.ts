@@ -1,6 +1,7 @@
 import type { Caller, Tx } from "../db.ts";
 import { type FieldError, invalidInput, notFound, Problem } from "../problem.ts";
-import { duplicatesIn, SURE_ENOUGH } from "./duplicates.ts";
+import { namesOf } from "./comentions.ts";
+import { likelyDuplicates, type NameOfSpace, SURE_ENOUGH } from "./duplicates.ts";
 import { applyIn, countsIn } from "./merge_rows.ts";
 import { entitiesNamed, nameOf } from "./names.ts";
 import {
@@ -11,8 +12,7 @@ import {
   type SemanticMergeRequest,
   USUAL_THRESHOLD,
 } from "./normalization_schema.ts";
-import { type Likeness, likeness } from "./similar.ts";
-import { expectActiveApp } from "./writes.ts";
+import { type Likely, type Likeness, likeness } from "./similar.ts";
 
 /** A name to merge into another, and why where that was found and not told. */
 interface Variant {
@@ -63,16 +63,16 @@ export const mergeSemantically = (
   { threshold, ...request }: SemanticMergeRequest,
 ): Promise<MergeAnswer> => merge(caller, request, threshold ?? USUAL_THRESHOLD);
 
-function merge(caller: Caller, request: MergeRequest, threshold: number): Promise<MergeAnswer> {
+async function merge(caller: Caller, request: MergeRequest, threshold: number): Promise<MergeAnswer> {
   const { canonical, variants, auto = false, dry_run = true, access_entity } = request;
   const errors = faultsIn(request);
   if (errors.length > 0) throw invalidInput(errors);
 
+  const likely = auto ? await likelyDuplicates(caller, access_entity, threshold) : { groups: [], is_cut: false };
   const work = async (tx: Tx): Promise<MergeAnswer> => {
-    if (!dry_run) await expectActiveApp(tx, caller);
     const found =
       canonical === undefined || variants === undefined
-        ? await foundGroups(tx, access_entity, threshold)
+        ? { groups: groupsOf(likely.groups), total: likely.groups.length, is_cut: likely.is_cut }
         : { groups: [await toldGroup(tx, canonical, variants)], total: 1, is_cut: false };
     const changes = await changesIn(tx, found.groups, { access_entity, is_told: !auto, is_locked: !dry_run });
     const counts = await countsIn(tx, changes);
@@ -108,20 +108,12 @@ function faultsIn({ canonical, variants, auto = false }: MergeRequest): FieldErr
   });
 }
 
-async function foundGroups(tx: Tx, access_entity: string | undefined, threshold: number) {
-  const { groups, is_cut } = await duplicatesIn(tx, access_entity, threshold);
-  return {
-    groups: groups.slice(0, MAX_GROUPS).map(
-      ({ canonical, variants }): Group => ({
-        canonical,
-        variants: variants.map(({ key, name, why, confidence }) => ({ key, name, likeness: { why, confidence } })),
-        space_id: canonical.space_id,
-      }),
-    ),
-    total: groups.length,
-    is_cut,
-  };
-}
+const groupsOf = (likely: readonly Likely<NameOfSpace>[]): Group[] =>
+  likely.slice(0, MAX_GROUPS).map(({ canonical, variants }) => ({
+    canonical,
+    variants: variants.map(({ key, name, why, confidence }) => ({ key, name, likeness: { why, confidence } })),
+    space_id: canonical.space_id,
+  }));
 
 /** What a caller wants to be one. Throws NOT_FOUND where something is called by none of the names, INVALID_INPUT. */
 async function toldGroup(tx: Tx, canonical: string, variants: readonly string[]): Promise<Group> {
@@ -158,7 +150,8 @@ interface Conditions {
 async function changesIn(tx: Tx, groups: readonly Group[], conditions: Conditions): Promise<Change[]> {
   const rows = await rowsIn(tx, groups, conditions);
   const below = await rowsBelow(tx, groups, conditions);
-  return groups.flatMap(({ canonical, variants, space_id }, group) => {
+  const obstacles: { what: string; into: string; access_entity: string }[] = [];
+  const changes = groups.flatMap(({ canonical, variants, space_id }, group) => {
     const inside = (row: Row) => space_id === null || row.space_id === space_id;
     const canonicals = rows.filter((row) => row.key === canonical.key && inside(row));
     return variants.flatMap(({ key }, variant) => {
@@ -168,9 +161,12 @@ async function changesIn(tx: Tx, groups: readonly Group[], conditions: Condition
         const target = canonicals.find((one) => one.space_id === row.space_id);
         // It counts for the canonical one already, or goes along with another variant.
         if ([canonical, ...variants].some((one) => one.key === row.merged_into)) return [];
-        const obstacle = target?.merged_into ?? row.merged_into;
-        if (obstacle && !conditions.is_told) return [];
-        if (obstacle) throw alreadyMerged(target?.merged_into ? "canonical" : "a variant", row, obstacle, rows);
+        const into = target?.merged_into ?? row.merged_into;
+        if (into) {
+          const what = target?.merged_into ? "canonical" : "a variant";
+          obstacles.push({ what, into, access_entity: row.access_entity });
+          return [];
+        }
         const change = { group, variant, into: canonical.key, into_name: target?.display_name ?? canonical.name };
         return [row, ...below.filter((one) => one.space_id === row.space_id && one.merged_into === key)].map(
           ({ space_id, access_entity, key, merged_into }) => ({
@@ -184,10 +180,15 @@ async function changesIn(tx: Tx, groups: readonly Group[], conditions: Condition
       });
     });
   });
+  const [first] = obstacles;
+  if (first && conditions.is_told) {
+    const names = await namesOf(tx, [first.into]);
+    throw alreadyMerged(first.what, names.get(first.into) ?? first.into, first.access_entity);
+  }
+  return changes;
 }
 
-function alreadyMerged(what: string, { access_entity }: Row, into: string, rows: readonly Row[]): Problem {
-  const name = rows.find(({ key }) => key === into)?.display_name ?? into;
+function alreadyMerged(what: string, name: string, access_entity: string): Problem {
   return new Problem("CONFLICT", `What is named as ${what} has been merged into another entity of a space already.`, {
     options: [name, access_entity],
     hint: "The options are that entity and the space. Undo that merge first, or merge with that entity.",

@@ -1,4 +1,5 @@
 import type { Caller, Tx } from "../db.ts";
+import { glimpses, shown } from "../graph/glimpse.ts";
 import { namesOf } from "./comentions.ts";
 import { type Entity, entityNamed, isShown, spellings } from "./names.ts";
 import { type EntityPath, MAX_HOPS, type Step } from "./schema.ts";
@@ -117,7 +118,6 @@ async function neighboursIn(tx: Tx, keys: string[]) {
 }
 
 const MAX_SAYING = 3;
-const PREVIEW = 160;
 
 /** What says each hop. Two statements however many hops there are. */
 async function stepsOf(tx: Tx, keys: readonly string[], nameOfKey: (key: string) => string): Promise<Step[]> {
@@ -128,7 +128,7 @@ async function stepsOf(tx: Tx, keys: readonly string[], nameOfKey: (key: string)
     from unnest(${from}::text[], ${to}::text[]) with ordinality as hop (near, far, place)
     cross join lateral (${spellings(tx, tx`hop.near`)}) as one
     join lateral (${spellings(tx, tx`hop.far`)}) as other on other.space_id = one.space_id`;
-  const said = await tx<{ place: number; memory_count: number; memories: Step["memories"] }[]>`
+  const said = await tx<(Step["memories"][number] & { place: number; memory_count: number })[]>`
     with sharing as materialized (
       select distinct ends.place, one.memory_id
       from (${ends}) as ends
@@ -136,23 +136,18 @@ async function stepsOf(tx: Tx, keys: readonly string[], nameOfKey: (key: string)
       join brain.memory_entities as other on other.memory_id = one.memory_id and other.key = ends.other
       where one.is_active
     )
-    select hop.place::int, count::int as memory_count, coalesce(memories, '[]') as memories
-    from (select place, count(*) as count from sharing group by place) as hop
+    select hop.place::int, memory_count::int, newest.*
+    from (select place, count(*) as memory_count from sharing group by place) as hop
     cross join lateral (
-      select json_agg(json_build_object(
-               'id', id, 'category', category, 'access_entity', access_entity, 'preview', preview,
-               'created_at', created_at) order by created_at desc, id desc) as memories
-      from (
-        select memories.id, category, access_entity, left(content, ${PREVIEW}) as preview, memories.created_at
-        from sharing
-        join brain.memories on memories.id = sharing.memory_id
-        join brain.spaces on spaces.id = memories.space_id
-        where sharing.place = hop.place
-        order by memories.created_at desc, memories.id desc
-        limit ${MAX_SAYING}
-      ) as newest
-    ) as told
-    order by hop.place`;
+      select ${glimpses(tx)}
+      from sharing
+      join brain.memories on memories.id = sharing.memory_id
+      join brain.spaces on spaces.id = memories.space_id
+      where sharing.place = hop.place
+      order by memories.created_at desc, memories.id desc
+      limit ${MAX_SAYING}
+    ) as newest
+    order by hop.place, newest.created_at desc, newest.id desc`;
   const related = await tx<(Step["relations"][number] & { place: number })[]>`
     select place::int, id, type, direction
     from (
@@ -171,12 +166,12 @@ async function stepsOf(tx: Tx, keys: readonly string[], nameOfKey: (key: string)
     where rank <= ${MAX_SAYING}
     order by place, rank`;
   return from.map((key, index) => {
-    const found = said.find(({ place }) => place === index + 1);
+    const memories = said.filter(({ place }) => place === index + 1);
     return {
       from: nameOfKey(key),
       to: nameOfKey(to[index] ?? ""),
-      memory_count: found?.memory_count ?? 0,
-      memories: found?.memories ?? [],
+      memory_count: memories[0]?.memory_count ?? 0,
+      memories: memories.map(({ place: _, memory_count: _count, ...memory }) => shown(memory)),
       relations: related
         .filter(({ place }) => place === index + 1)
         .map(({ id, type, direction }) => ({ id, type, direction })),

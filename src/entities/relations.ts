@@ -2,6 +2,7 @@ import type { Caller, Tx } from "../db.ts";
 import { cursorFrom, cursorOf } from "../memories/cursor.ts";
 import { invalidInput, notFound } from "../problem.ts";
 import { type Entity, entityNamed, isShown, nameOf, spellings } from "./names.ts";
+import { placeIn } from "./place.ts";
 import {
   type NewRelation,
   RELATION_CATEGORIES,
@@ -10,7 +11,6 @@ import {
   type RelationPage,
   type StoredRelation,
 } from "./schema.ts";
-import { expectActiveApp, placeIn } from "./writes.ts";
 
 /** Which relations of an entity are asked for, and how many. */
 export interface RelationFilter {
@@ -101,7 +101,6 @@ export function addRelation(
   { target, type, direction = "outgoing", memory_id, access_entity }: NewRelation,
 ): Promise<StoredRelation> {
   return caller.write(async (tx) => {
-    await expectActiveApp(tx, caller);
     const space_id = await placeIn(tx, caller, { memory_id, access_entity });
     const [own, other] = await keysIn(tx, space_id, [name, target]);
     const [from, to] = direction === "outgoing" ? [own, other] : [other, own];

@@ -1,5 +1,6 @@
 import { t } from "elysia";
 import type { Caller } from "../db.ts";
+import { quoted } from "../json.ts";
 import { defineTool } from "../mcp/tool.ts";
 import { SpaceName } from "../memories/schema.ts";
 import { closed, oneOf } from "../schema.ts";
@@ -27,8 +28,6 @@ const count = (maximum: number, description: string) =>
 const listed = (value: string | string[] | undefined) =>
   typeof value === "string" ? value.split(",").map((one) => one.trim()) : value;
 
-const quoted = (name: string) => JSON.stringify(name);
-
 /** Duplicates where nothing was asked to be merged, else what became of the merge. */
 const Normalized = t.Object({
   duplicates: t.Optional(Duplicates),
@@ -39,17 +38,18 @@ function toldOf({ duplicates, merge }: typeof Normalized.static): string {
   if (duplicates)
     return [
       `${duplicates.total} groups of names that may be one thing.`,
-      ...duplicates.items.map(
-        ({ canonical, variants }) => `${quoted(canonical)}: ${variants.map(({ name }) => quoted(name)).join(", ")}`,
-      ),
+      ...duplicates.items.flatMap(({ canonical, variants }) => [
+        `canonical ${quoted(canonical)}`,
+        ...variants.map(({ name, why, confidence }) => `- ${why} ${confidence} ${quoted(name)}`),
+      ]),
     ].join("\n");
   const merges = merge?.merges ?? [];
   return [
     merge?.dry_run ? `A dry run: ${merges.length} merges would be made.` : `${merges.length} merges made.`,
-    ...merges.map(
-      ({ canonical, variants, merge_id }) =>
-        `${quoted(canonical)}: ${variants.map(({ name }) => quoted(name)).join(", ")}${merge_id ? ` (merge ${merge_id})` : ""}`,
-    ),
+    ...merges.flatMap(({ canonical, variants, merge_id }) => [
+      `${merge_id ?? "canonical"} ${quoted(canonical)}`,
+      ...variants.map(({ name, memory_count }) => `- ${memory_count} ${quoted(name)}`),
+    ]),
   ].join("\n");
 }
 
@@ -82,7 +82,8 @@ export const entityTools = [
     ),
     output: EntityPath,
     run: (caller, { entity_a, entity_b, max_hops }) => pathBetween(caller, [entity_a, entity_b], { max_hops }),
-    text: ({ hops, entities }) => (hops === null ? "No way found." : entities.map(quoted).join(" - ")),
+    text: ({ hops, entities }) =>
+      [hops === null ? "No way found." : `${hops} hops.`, ...entities.map((name) => `- ${quoted(name)}`)].join("\n"),
   }),
 
   defineTool({
@@ -105,7 +106,7 @@ export const entityTools = [
     run: (caller, { entity_name, min_count, limit = 20 }) => entityNetwork(caller, entity_name, { min_count, limit }),
     text: ({ name, items, total }) =>
       [
-        `${quoted(name)} is mentioned together with ${total} others.`,
+        `Mentioned together with ${total} others: ${quoted(name)}`,
         ...items.map((item) => `${item.memory_count} ${quoted(item.name)}`),
       ].join("\n"),
   }),
@@ -144,10 +145,8 @@ export const entityTools = [
       entityRelations(caller, entity_name, { ...filter, relation_types: listed(relation_types) }),
     text: ({ name, items, total }) =>
       [
-        `${total} relations of ${quoted(name)}.`,
-        ...items.map(({ type, direction, target }) =>
-          direction === "outgoing" ? `${type} ${quoted(target)}` : `${quoted(target)} ${type} it`,
-        ),
+        `${total} relations of ${quoted(name)}`,
+        ...items.map(({ type, direction, target }) => `- ${direction} ${type} ${quoted(target)}`),
       ].join("\n"),
   }),
 

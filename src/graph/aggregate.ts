@@ -1,6 +1,7 @@
 import type { Caller, Tx } from "../db.ts";
 import { nameOf } from "../entities/names.ts";
 import { type Aggregate, type Dimension, LIMITS } from "./schema.ts";
+import { activeMemories, activeMentions } from "./visible.ts";
 
 /**
  * How many active memories there are of each value of a dimension, the most first. `state` alone counts paused and
@@ -33,35 +34,36 @@ export function aggregate(
 
 /** A row with a `key` for each memory and each value it has of the dimension. */
 function valuesOf(tx: Tx, dimension: Dimension) {
-  const active = tx`state = 'active'`;
+  const active = tx`${activeMemories(tx)} as memories`;
   switch (dimension) {
     case "state":
-      return tx`select state as key from brain.memories where state <> 'deleted'`;
+      return tx`select state as key
+        from brain.spaces as visible
+        cross join lateral (
+          select state from brain.memories where space_id = visible.id and state <> 'deleted' offset 0
+        ) as memories`;
     case "category":
     case "source":
     case "app":
-      return tx`select ${tx(dimension)} as key from brain.memories where ${active}`;
+      return tx`select ${tx(dimension)} as key from ${active}`;
     case "artifact_type":
     case "artifact_ref":
-      return tx`select ${tx(dimension)} as key from brain.memories where ${active} and ${tx(dimension)} is not null`;
+      return tx`select ${tx(dimension)} as key from ${active} where ${tx(dimension)} is not null`;
     case "access_entity":
-      return tx`select access_entity as key from brain.memories join brain.spaces on spaces.id = space_id where ${active}`;
+      return tx`select access_entity as key from ${active} join brain.spaces on spaces.id = space_id`;
     case "scope":
       return tx`
         select split_part(access_entity, ':', 1) as key
-        from brain.memories
-        join brain.spaces on spaces.id = space_id
-        where ${active}`;
+        from ${active}
+        join brain.spaces on spaces.id = space_id`;
     case "tag":
-      return tx`select key from brain.memories cross join jsonb_object_keys(tags) as key where ${active}`;
+      return tx`select key from ${active} cross join jsonb_object_keys(tags) as key`;
     case "evidence":
       return tx`
         select key
-        from brain.memories
-        cross join lateral (select distinct piece as key from unnest(evidence) as piece) as pieces
-        where ${active}`;
+        from ${active}
+        cross join lateral (select distinct piece as key from unnest(evidence) as piece) as pieces`;
     case "entity":
-      // Two names of one entity in one memory are one.
-      return tx`select distinct key, memory_id from brain.mentions where is_active`;
+      return tx`select key from ${activeMentions(tx)} as mentions`;
   }
 }

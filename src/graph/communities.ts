@@ -22,7 +22,7 @@ export async function entityCommunities(
   { limit = LIMITS.communities[1], member_limit = LIMITS.members[1] }: Shown = {},
 ): Promise<EntityCommunities> {
   // Worked out between two transactions: one that waits for it would hold its connection.
-  const read = await caller.read((tx) => coMentions(tx));
+  const read = await coMentions(caller);
   const graph = graphOf(read);
   if (graph.size === 0) return { items: [], total: 0, modularity: 0, is_cut: read.is_cut };
   // The walk in a fixed order: at random, each call would part them otherwise.

@@ -1,6 +1,6 @@
 import type { Caller, Tx } from "../db.ts";
 import { isShown } from "../entities/names.ts";
-import { placeIn } from "../entities/writes.ts";
+import { placeIn } from "../entities/place.ts";
 import { once } from "../memories/idempotency.ts";
 import type { WriteOptions } from "../memories/service.ts";
 import { type FieldError, invalidInput, notFound, Problem } from "../problem.ts";

@@ -1,7 +1,8 @@
 import type { Caller } from "../db.ts";
+import { memoryCounts } from "../entities/counts.ts";
 import { nameOf } from "../entities/names.ts";
 import { preview } from "../memories/lean.ts";
-import { searchMemories } from "../search/service.ts";
+import { findMemories as bestOf } from "../search/service.ts";
 import { PREVIEW } from "./glimpse.ts";
 import { type FoundEntities, type FoundMemories, LIMITS } from "./schema.ts";
 
@@ -15,9 +16,9 @@ export async function findMemories(
   caller: Caller,
   { query, limit = LIMITS.search[1] }: Wanted,
 ): Promise<FoundMemories> {
-  const { results, total_count } = await searchMemories(caller, { query, limit });
+  const { found, total } = await bestOf(caller, { query, limit });
   return {
-    items: results.map(({ id, category, access_entity, content, created_at, score }) => ({
+    items: found.map(({ id, category, access_entity, content, created_at, score }) => ({
       id,
       category,
       access_entity,
@@ -25,7 +26,7 @@ export async function findMemories(
       created_at,
       score,
     })),
-    total: total_count,
+    total,
   };
 }
 
@@ -64,11 +65,7 @@ export function findEntities(caller: Caller, { query, limit = LIMITS.search[1] }
         group by 1
       ),
       mentioned as materialized (
-        select key, score, count(distinct memory_id)::int as memory_count
-        from found
-        join brain.mentions using (key)
-        where is_active
-        group by key, score
+        select key, score, memories as memory_count from found join (${memoryCounts(tx)}) as counted using (key)
       )
       select ${nameOf(tx, tx`mentioned.key`)} as name, memory_count, round(score, 4)::float8 as score,
              (select count(*)::int from mentioned) as total

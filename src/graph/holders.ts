@@ -1,5 +1,6 @@
 import type { Tx } from "../db.ts";
 import type { Kind } from "./schema.ts";
+import { activeMemories, activeMentions } from "./visible.ts";
 
 /** Memories that are looked at together; of more, the newest, and the answer says so. */
 const MAX_MEMORIES = 20_000;
@@ -17,7 +18,7 @@ export interface Holders {
 /** Reads which active memories have which things of some kinds; only things of `min_count` memories or more. Two statements. */
 export async function holdersIn(tx: Tx, kinds: readonly Kind[], min_count: number): Promise<Holders> {
   const newest = await tx<{ id: string }[]>`
-    select id from brain.memories where state = 'active' order by created_at desc, id desc limit ${MAX_MEMORIES + 1}`;
+    select id from ${activeMemories(tx)} as memories order by created_at desc, id desc limit ${MAX_MEMORIES + 1}`;
   const ids = newest.slice(0, MAX_MEMORIES).map(({ id }) => id);
   const asks = (kind: Kind) => kinds.includes(kind);
   const things = await tx<{ places: string }[]>`
@@ -32,10 +33,10 @@ export async function holdersIn(tx: Tx, kinds: readonly Kind[], min_count: numbe
     )
     select string_agg(place::text, ',') as places
     from (
-      select distinct 'entity' as kind, mentions.key, place
+      select 'entity' as kind, mentions.key, place
       from numbered
-      join brain.mentions on memory_id = id
-      where ${asks("entity")} and is_active
+      join ${activeMentions(tx)} as mentions on memory_id = id
+      where ${asks("entity")}
       union all
       select 'tag', tag.key || '=' || value, place from told cross join jsonb_each(tags) as tag where ${asks("tag")}
       union all

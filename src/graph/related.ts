@@ -2,6 +2,7 @@ import type { Caller, Tx } from "../db.ts";
 import { nameOf, spellings } from "../entities/names.ts";
 import { expectInGraph, glimpses, shown } from "./glimpse.ts";
 import { KINDS, type Kind, LIMITS, type RelatedMemories, type Shared } from "./schema.ts";
+import { activeMemories } from "./visible.ts";
 import { wordsFrom } from "./words.ts";
 
 /** Things of one memory that are looked for elsewhere, so that no memory is asked about without bound. */
@@ -69,10 +70,14 @@ const things = (tx: Tx, ids: readonly string[], kinds: readonly Kind[]) => tx`
   from (
     select *, row_number() over (partition by seed_id order by kind, key) as place
     from (
-      select distinct memory_id as seed_id, 'entity' as kind, key, key as part, ${nameOf(tx, tx`mentions.key`)} as name,
+      select memory_id as seed_id, 'entity' as kind, key, key as part, ${nameOf(tx, tx`mentioned.key`)} as name,
              'entity ' || key as same_as
-      from brain.mentions
-      where memory_id = any (${ids as string[]}::uuid[]) and is_active
+      from (
+        select distinct memory_id, key
+        from brain.mentions
+        where memory_id = any (${ids as string[]}::uuid[]) and is_active
+        offset 0 -- or its name would be looked for among all of them
+      ) as mentioned
       union
       select memories.id, kind, key, part, name, same_as
       from brain.memories
@@ -115,34 +120,38 @@ export async function tiesOf(tx: Tx, seeds: readonly string[], kinds: readonly K
     with wanted as materialized (${things(tx, seeds, kinds)}),
     -- One look at each memory, cheaply; whether it has the very thing is asked below.
     near as materialized (
-      select id, tags, evidence, artifact_ref, code_refs
-      from brain.memories
-      where exists (select from wanted where kind <> 'entity') and state = 'active' and (
-        tags ?| ${parts("tag")} or evidence && ${parts("evidence")} or artifact_ref = any (${parts("artifact_ref")})
-        or code_refs @> any ((
-             select array_agg(jsonb_build_array(jsonb_build_object('path', part))) from wanted where kind = 'code_ref')::jsonb[]))
+      select *
+      from (
+        select id, artifact_ref, tags ?| ${parts("tag")} as has_tag, tags,
+               evidence && ${parts("evidence")} as has_evidence, evidence,
+               artifact_ref = any (${parts("artifact_ref")}) as has_artifact,
+               code_refs @> any ((
+                 select array_agg(jsonb_build_array(jsonb_build_object('path', part))) from wanted where kind = 'code_ref'
+               )::jsonb[]) as has_code, code_refs
+        from ${activeMemories(tx)} as memories
+        where exists (select from wanted where kind <> 'entity')
+      ) as looked_at
+      where has_tag or has_evidence or has_artifact or has_code
     ),
     holders as materialized (
-      select 'entity' as kind, entity.key, memory_id
+      select distinct 'entity' as kind, entity.key, memory_id
       from (select distinct key from wanted where kind = 'entity') as entity
       cross join lateral (${spellings(tx, tx`entity.key`)}) as spelt
       join brain.memory_entities on memory_entities.space_id = spelt.space_id and memory_entities.key = spelt.key
       where is_active
-      union
-      select kind, key, id
-      from near
-      cross join lateral (
-        select 'tag' as kind, tag.key || '=' || value as key from jsonb_each(tags) as tag
-        union all
-        select 'evidence', piece from unnest(evidence) as piece
-        union all
-        select 'artifact_ref', artifact_ref
-        union all
-        select 'code_ref', ${codeKey(tx)} from jsonb_array_elements(code_refs) as ref
-      ) as told
-      where (kind, key) in (select kind, key from wanted)
+      union all
+      select 'tag', tag.key || '=' || value, id from near cross join jsonb_each(tags) as tag
+      where has_tag and tag.key || '=' || value in (select key from wanted where kind = 'tag')
+      union all
+      select distinct 'evidence', piece, id from near cross join unnest(evidence) as piece
+      where has_evidence and piece in (select key from wanted where kind = 'evidence')
+      union all
+      select 'artifact_ref', artifact_ref, id from near where has_artifact
+      union all
+      select distinct 'code_ref', ${codeKey(tx)}, id from near cross join jsonb_array_elements(code_refs) as ref
+      where has_code and ${codeKey(tx)} in (select key from wanted where kind = 'code_ref')
     ),
-    everything as materialized (select count(*) as count from brain.memories where state = 'active'),
+    everything as materialized (select count(*) as count from ${activeMemories(tx)} as memories),
     weights as (
       select kind, key, ln(1 + everything.count::float8 / count(*)) as weight
       from holders

@@ -176,6 +176,7 @@ export const GraphStats = t.Object(
     relation_count: t.Number(),
     event_count: t.Number(),
     co_mention_count: t.Number({ description: "Pairs of entities that a memory mentions together." }),
+    is_cut,
   },
   closed,
 );

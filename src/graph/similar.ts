@@ -1,6 +1,7 @@
 import type { Caller, Tx } from "../db.ts";
 import { expectInGraph, glimpses, shown } from "./glimpse.ts";
 import { LIMITS, type SimilarMemories } from "./schema.ts";
+import { activeMemories } from "./visible.ts";
 
 /** Words of a memory that others are compared by: those it says most often, then the longest. */
 const MAX_WORDS = 64;
@@ -38,23 +39,22 @@ export async function similarMemories(
 const likeByTerms = (tx: Tx, memory_id: string) => tx`
   with seed as materialized (select id, terms from brain.memories where id = ${memory_id}),
   words as materialized (
-    select lexeme
+    select lexeme,
+           -- Quoted by hand: a stem may hold what a query reads as an operator.
+           ('''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery as query
     from seed
     cross join unnest(terms) as word (lexeme, positions, weights)
     order by cardinality(positions) desc, char_length(lexeme) desc, lexeme
     limit ${MAX_WORDS}
   ),
+  -- Each memory is asked for each word: to take all its words apart took ten times as long.
   found as materialized (
-    select memories.id, word.lexeme, length(terms) as size
-    from brain.memories
-    cross join unnest(terms) as word (lexeme, positions, weights)
-    where state = 'active'
-      -- Quoted by hand: a stem may hold what a query reads as an operator.
-      and terms @@ (select string_agg('''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''', ' | ') from words)::tsquery
-      and word.lexeme in (select lexeme from words)
+    select memories.id, words.lexeme, length(terms) as size
+    from ${activeMemories(tx)} as memories
+    join words on terms @@ query
   ),
   weights as materialized (
-    select lexeme, ln(1 + (select count(*) from brain.memories where state = 'active')::float8 / count(*)) as weight
+    select lexeme, ln(1 + (select count(*) from ${activeMemories(tx)} as memories)::float8 / count(*)) as weight
     from found
     group by lexeme
   )

@@ -2,6 +2,7 @@ import type { Caller } from "../db.ts";
 import { entitiesNamed, nameOf } from "../entities/names.ts";
 import type { SimilarEntities } from "./analytics_schema.ts";
 import { LIMITS } from "./schema.ts";
+import { activeMentions } from "./visible.ts";
 
 interface Wanted {
   /** In any spelling; an unknown one is like nothing. */
@@ -25,7 +26,7 @@ export function similarEntities(
     const [entity] = entity_name === undefined ? [] : await entitiesNamed(tx, [entity_name]);
     if (entity === null) return { items: [], total: 0 };
     const rows = await tx<(SimilarEntities["items"][number] & { total: number })[]>`
-      with mentioned as materialized (select distinct memory_id, key from brain.mentions where is_active),
+      with mentioned as materialized (select * from ${activeMentions(tx)} as mentions),
       -- By numbers: comparing the keys of every pair took twice as long.
       counted as materialized (
         select key, count(*)::int as df, row_number() over (order by key collate "C")::int as place

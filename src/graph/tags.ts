@@ -1,6 +1,7 @@
 import type postgres from "postgres";
 import type { Caller, Tx } from "../db.ts";
 import { LIMITS, type RelatedTags, type TagPairs } from "./schema.ts";
+import { activeMemories } from "./visible.ts";
 
 type Fragment = postgres.Fragment;
 
@@ -23,7 +24,7 @@ export function tagPairs(
   return caller.read(async (tx) => {
     const rows = await tx<(TagPairs["items"][number] & { total: number })[]>`
       with tagged as materialized (
-        select id, key from brain.memories cross join jsonb_object_keys(tags) as key where state = 'active'
+        select id, key from ${activeMemories(tx)} as memories cross join jsonb_object_keys(tags) as key
       ),
       counted as materialized (
         select key, count(*) as df from tagged group by key having count(*) >= ${min_count}
@@ -68,9 +69,8 @@ export function relatedTags(
     const rows = await tx<(RelatedTags["items"][number] & { total: number })[]>`
       with tagged as materialized (
         select jsonb_exists(tags, ${tag}) as has_tag, key
-        from brain.memories
+        from ${activeMemories(tx)} as memories
         cross join jsonb_object_keys(tags) as key
-        where state = 'active'
       ),
       counted as (
         select key, count(*) as df, count(*) filter (where has_tag)::int as count from tagged group by key
@@ -91,7 +91,7 @@ export function relatedTags(
  * without the other, 0 is chance. Tags that all memories have tell nothing of each other: 0.
  */
 const npmi = (tx: Tx, { both, one, other }: Record<"both" | "one" | "other", Fragment>) => {
-  const everything = tx`(select count(*)::float8 from brain.memories where state = 'active')`;
+  const everything = tx`(select count(*)::float8 from ${activeMemories(tx)} as memories)`;
   return tx`
     round((case
       when ${both} = ${everything} then 0

@@ -146,7 +146,8 @@ function problemResponse(request: Request, error: unknown, log: Log): Response {
     known.whenRevoked = undefined; // the same request may be refused twice
   }
   logProblem(log, problem, request_id);
-  return Response.json(problem.toBody(request_id), {
+  const body = request.method === "HEAD" ? null : JSON.stringify(problem.toBody(request_id));
+  return new Response(body, {
     status: problem.status,
     headers: {
       "content-type": "application/problem+json",

@@ -10,8 +10,9 @@ export function originOf({ url, headers }: Request): string {
   return `${headers.get("x-forwarded-proto") === "https" ? "https:" : protocol}//${host}`;
 }
 
-/** The WWW-Authenticate of a 401: on MCP's paths it leads to the metadata. */
-export function challengeFor(request: Request): string {
-  if (!/^[^/]*\/\/[^/]*\/mcp/.test(request.url)) return 'Bearer realm="api"';
-  return `Bearer realm="mcp", resource_metadata="${originOf(request)}${WELL_KNOWN}/mcp"`;
-}
+/**
+ * The WWW-Authenticate of a 401. It does not lead to the metadata: clients take that for a server to ask for a token,
+ * and where there is none their search for it fails instead of saying that the token is bad.
+ */
+export const challengeFor = (request: Request) =>
+  `Bearer realm="${/^[^/]*\/\/[^/]*\/mcp/.test(request.url) ? "mcp" : "api"}"`;

@@ -31,6 +31,8 @@ export function ghostAim(ids = 1): Aim {
     session_id: crypto.randomUUID().replaceAll("-", ""),
     jti: word(),
     app_id: crypto.randomUUID(),
+    relation_id: crypto.randomUUID(),
+    merge_id: crypto.randomUUID(),
     event_id: crypto.randomUUID(),
     own_id: crypto.randomUUID(),
   };
@@ -55,10 +57,11 @@ export function openTwins(world: World) {
 }
 
 async function makeTwins(world: World, caller: Person, victim: Planted): Promise<Twins> {
-  const { person, bait, events, entity, thread, tag, artifact_ref, jti, session_id } = victim;
+  const { person, bait, entity, thread, tag, artifact_ref, jti, session_id } = victim;
   const ids = idsHiddenFrom(caller, victim).slice(0, world.depth === "short" ? MOST_IDS : undefined);
   const ghost = ghostAim(ids.length);
   const spaces = person.spaces.filter((space) => !mayOpen(caller, space));
+  const said = victim.said.find(({ space }) => isHiddenFrom(caller, person, space));
   const [app] = await world.owner<{ id: string }[]>`select id from brain.apps where name = ${victim.app}`;
   const aim: Aim = {
     ids,
@@ -74,7 +77,9 @@ async function makeTwins(world: World, caller: Person, victim: Planted): Promise
     session_id,
     jti,
     app_id: app?.id ?? ghost.app_id,
-    event_id: events.find(({ space }) => isHiddenFrom(caller, person, space))?.id ?? ghost.event_id,
+    relation_id: said?.relation_id ?? ghost.relation_id,
+    merge_id: said?.merge_id ?? ghost.merge_id,
+    event_id: said?.event_id ?? ghost.event_id,
     own_id: await ownMemory(world, caller),
   };
   return { aim, ghost: { ...ghost, own_id: await ownMemory(world, caller) } };

@@ -19,6 +19,9 @@ const EXCEPTIONS: Record<string, string> = {
   "mcp_sessions.toolsets": "of a few words, by its check",
   "mcp_sessions.log_level": "one of a few words, by its check",
   "mcp_messages.session_id": "a session's id",
+  "space_words.backwards": "the word, the other way round",
+  "embedding_spaces.state": "one of a few words, by its check",
+  "jobs.kind": "one of a few words, by its check",
 };
 
 /** Types that carry text, or what was made of it. */
@@ -77,6 +80,8 @@ const NAMES = [
   "relations.owner",
   "events.owner",
   "entity_merges.owner",
+  "settings.updated_by",
+  "jobs.sub",
 ];
 const SHORT_CAST = 6;
 const isOfNames = (table: string, column: string, people: number) =>

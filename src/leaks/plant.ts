@@ -16,8 +16,6 @@ export interface Planted {
   readonly memories: readonly PlantedMemory[];
   /** A memory that others say word for word, under the key it was stored with. */
   readonly bait: { readonly id: string; readonly content: string; readonly key: string };
-  /** What is on the timeline of the person's spaces. */
-  readonly events: readonly { readonly id: string; readonly space: string }[];
   /** The name of an app that nobody else sees anything of. */
   readonly app: string;
   /** Canaries of a field each. */
@@ -27,6 +25,8 @@ export interface Planted {
   readonly artifact_ref: string;
   readonly session_id: string;
   readonly jti: string;
+  /** What was said of entities, by space: a relation, a merge, an event on the timeline. */
+  readonly said: readonly Record<"space" | "relation_id" | "merge_id" | "event_id", string>[];
   /** Words of the person's own memories that are no secret: for searches. */
   readonly words: string;
 }
@@ -172,8 +172,9 @@ async function plantByOwner(world: World, person: Person) {
     values (app.org_key(${org}), ${told("sub")}, ${told("app")}, ${[told("access_entities")]}, 'planted', 'denied',
             ${told("code")}, ${[told("targets")]}, ${[told("changed")]}, ${told("request_id")})`;
   await owner`select app.seal_audit(1000000)`;
-  const events: Planted["events"][number][] = [];
-  for (const space of person.spaces) events.push({ id: await plantGraph(world, person, space), space });
+  const said: Planted["said"][number][] = [];
+  for (const space of person.spaces) said.push(await plantGraph(world, person, space));
+  await plantVectors(world, person);
   await owner`
     insert into brain.settings (org_id, settings, secrets, updated_by)
     values (app.org_key(${org}), ${owner.json({ planted: haystack.canary("brain.settings.settings", { org }) })},
@@ -181,35 +182,56 @@ async function plantByOwner(world: World, person: Person) {
             ${haystack.canary("brain.settings.updated_by", { org })})
     on conflict do nothing`;
   haystack.id(session_id, "brain.mcp_sessions.id", own);
-  return { session_id, jti, events };
+  return { session_id, jti, said };
 }
 
-/** What is said of entities in a space, and who recalled what there. Gives the id of an event. */
-async function plantGraph({ haystack, owner }: World, { org, sub }: Person, space: string): Promise<string> {
+/** A vector of each of a person's memories, and a job that failed. Nobody is shown the model or the job. */
+async function plantVectors({ haystack, owner }: World, { org, sub }: Person) {
+  const word = (column: string) => haystack.canary(`brain.${column}`);
+  await owner`
+    insert into brain.embedding_spaces (org_id, id, model, dimensions, state)
+    values (app.org_key(${org}), 1, ${word("embedding_spaces.model")}, 8, 'active') on conflict do nothing`;
+  await owner`
+    insert into brain.memory_embeddings (org_id, space_id, embedding_space, memory_id, code, vector)
+    select org_id, space_id, 1, id, b'10101010', '\\x0102030405060708' from brain.memories
+    where org_id = app.org_key(${org}) and owner = ${sub} on conflict do nothing`;
+  await owner`
+    insert into brain.jobs (org_id, kind, sub, space_id, payload, last_error, is_dead)
+    select org_id, 'embed', ${sub}, id, ${owner.json({ planted: word("jobs.payload") })}, ${word("jobs.last_error")}, true
+    from brain.spaces where org_id = app.org_key(${org}) and access_entity = ${`user:${sub}`}`;
+}
+
+/** What is said of entities in a space, and who recalled what there. */
+async function plantGraph(world: World, person: Person, space: string): Promise<Planted["said"][number]> {
+  const { haystack, owner } = world;
+  const { org, sub } = person;
   const viewer: Viewer = { org, space };
   const word = (column: string) => haystack.canary(`brain.${column}`, viewer);
-  const [known, other] = [word("entities.display_name"), word("entities.display_name")];
+  const name = () => word("entities.display_name");
+  const [known, other, merged] = [name(), name(), name()] as const;
+  const say = (target: string) =>
+    stored(world, person, {
+      method: "POST",
+      path: `/api/v1/entities/${known}/relations`,
+      body: { target, type: word("relations.type"), access_entity: space },
+    });
+  const { id: relation_id } = await say(other);
+  await say(merged);
+  await owner`update brain.relations set app = ${word("relations.app")} where id = ${relation_id}`;
+  const { merges } = await asked<{ merges: { merge_id: string }[] }>(world, person, {
+    method: "POST",
+    path: "/api/v1/entities/normalization/merge",
+    body: { canonical: known, variants: [merged], dry_run: false, access_entity: space },
+  });
   const at = owner`
     (select org_id, spaces.id as space_id, users.id as owner_id
      from brain.spaces join brain.users using (org_id)
      where org_id = app.org_key(${org}) and access_entity = ${space} and sub = ${sub}) as place`;
-  await owner`
-    insert into brain.entities (org_id, space_id, key, display_name)
-    select org_id, space_id, name, name from unnest(${[known, other]}::text[]) as name, ${at}`;
-  await owner`
-    insert into brain.relations (org_id, id, space_id, from_key, to_key, type, owner_id, owner, app)
-    select org_id, gen_random_uuid(), space_id, ${known}, ${other}, ${word("relations.type")}, owner_id, ${sub},
-           ${word("relations.app")}
-    from ${at}`;
-  await owner`
-    insert into brain.entity_merges (org_id, id, space_id, key, variants, owner_id, owner)
-    select org_id, gen_random_uuid(), space_id, ${known}, ${owner.json([{ key: other, was: null }])}, owner_id, ${sub} from ${at}`;
-  await owner`update brain.entities set merged_into = ${known} where key = ${other}`;
-  const id = crypto.randomUUID();
+  const event_id = crypto.randomUUID();
   await owner`
     with event as (
       insert into brain.events (org_id, id, space_id, name, type, start_date, description, owner_id, owner, app)
-      select org_id, ${id}, space_id, ${word("events.name")}, 'release', '2025', ${word("events.description")},
+      select org_id, ${event_id}, space_id, ${word("events.name")}, 'release', '2025', ${word("events.description")},
              owner_id, ${sub}, ${word("events.app")}
       from ${at}
       returning org_id, space_id, id
@@ -220,15 +242,17 @@ async function plantGraph({ haystack, owner }: World, { org, sub }: Person, spac
     select org_id, space_id, now(), owner_id, ${sub}, ${word("memory_access_log.app")}, 'get',
            array(select id from brain.memories where org_id = place.org_id and memories.space_id = place.space_id)
     from ${at}`;
-  return id;
+  return { space, relation_id, merge_id: merges[0]?.merge_id ?? "", event_id };
 }
 
 /** Asks as a person and expects it to be done. Throws an Error where it is not. */
-async function stored(world: World, person: Person, asked: Ask): Promise<{ id: string }> {
+const stored = (world: World, person: Person, ask: Ask) => asked<{ id: string }>(world, person, ask);
+
+async function asked<A extends object>(world: World, person: Person, asked: Ask): Promise<A> {
   const answer = await world.ask(person, asked, { may_store: true });
   if (answer.status >= 300 || answer.text.includes('"isError":true'))
     throw new Error(`${asked.method} ${asked.path} of ${person.sub} was answered ${answer.status} ${codeIn(answer)}`);
-  return answer.text.startsWith("{") ? JSON.parse(answer.text) : { id: "" };
+  return JSON.parse(answer.text.startsWith("{") ? answer.text : "{}");
 }
 
 /** The code of a problem in an answer; empty where there is none. */

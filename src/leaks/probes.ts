@@ -1,5 +1,6 @@
 import type { Needs, Scope } from "../auth/scopes.ts";
 import { get, post, query } from "./asks.ts";
+import { ENTITY_ROUTE_PROBES, ENTITY_TOOL_PROBES } from "./entity_probes.ts";
 import { GRAPH_ROUTE_PROBES, GRAPH_TOOL_PROBES } from "./graph_probes.ts";
 import type { Ask } from "./world.ts";
 
@@ -25,6 +26,8 @@ export interface Aim {
   readonly session_id: string;
   readonly jti: string;
   readonly app_id: string;
+  readonly relation_id: string;
+  readonly merge_id: string;
   /** An event on the timeline of one of the victim's spaces. */
   readonly event_id: string;
   /** A memory of the caller's own, to bring into touch with the victim's. */
@@ -77,10 +80,29 @@ export const toolCall = (name: string, args: object) => methodCall("tools/call",
 export const METRICS_TOKEN = "nobody-has-this-one";
 
 const MEMORIES = "/api/v1/memories";
-const BACKUP = "/api/v1/backup";
 const APPS = "/api/v1/apps";
+const BACKUP = "/api/v1/backup";
 const CONFIG = "/api/v1/config";
 const LIST_TOOLS = methodCall("tools/list", {});
+
+const search = (path: string): RouteProbe => ({
+  needs: ["memories:read"],
+  reads: true,
+  asks: ({ content, entity, tag, artifact_ref, space }) => [
+    post(path, { query: content, limit: 50 }),
+    post(path, { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
+    post(path, { query: content, filter: { artifact_ref } }),
+    post(path, { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
+    post(path, { query: content, filter: { access_entity: space } }),
+    post(path, { query: entity, context: { entity, tag, artifact_ref, half_life_days: 36_500 }, explain: true }),
+    post(path, { query: content, detail: "preview", max_tokens: 500 }),
+  ],
+  views: ({ words }) => [
+    post(path, { query: words, limit: 50, explain: true }),
+    post(path, { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
+    post(path, { query: words, detail: "ids", max_tokens: 200 }),
+  ],
+});
 
 const changes = (method: "PUT" | "PATCH"): RouteProbe => ({
   needs: ["memories:write"],
@@ -232,21 +254,9 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
   ...GRAPH_ROUTE_PROBES,
-  "POST /api/v1/search": {
-    needs: ["memories:read"],
-    reads: true,
-    asks: ({ content, entity, tag, artifact_ref, space }) => [
-      post("/api/v1/search", { query: content, limit: 50 }),
-      post("/api/v1/search", { query: content, filter: { entity, tag: [tag, "none"], match: "any" } }),
-      post("/api/v1/search", { query: content, filter: { artifact_ref } }),
-      post("/api/v1/search", { query: `"${content}" ${entity}`, filter: { state: ["active", "archived", "paused"] } }),
-      post("/api/v1/search", { query: content, filter: { access_entity: space } }),
-    ],
-    views: ({ words }) => [
-      post("/api/v1/search", { query: words, limit: 50 }),
-      post("/api/v1/search", { query: words, limit: 3, filter: { state: ["active", "archived"], category: "note" } }),
-    ],
-  },
+  "POST /api/v1/search": search("/api/v1/search"),
+  "POST /api/v1/search/lexical": search("/api/v1/search/lexical"),
+  "POST /api/v1/search/semantic": search("/api/v1/search/semantic"),
   "GET /api/v1/apps": {
     needs: ["apps:read"],
     reads: true,
@@ -301,6 +311,7 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     reads: false,
     asks: ({ id }) => [post(`${CONFIG}/reset?org=${id}`, undefined)],
   },
+  ...ENTITY_ROUTE_PROBES,
   "GET /api/v1/tokens/me": {
     needs: [],
     reads: true,
@@ -324,6 +335,17 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
 
+  "GET /.well-known/oauth-protected-resource": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource")],
+  },
+  "GET /.well-known/oauth-protected-resource/mcp": {
+    needs: "public",
+    reads: true,
+    asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
+  },
+  "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
   "POST /api/v1/backup/export": {
     needs: ["backup:read"],
     reads: true,
@@ -351,17 +373,6 @@ export const ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
   },
 
-  "GET /.well-known/oauth-protected-resource": {
-    needs: "public",
-    reads: true,
-    asks: () => [get("/.well-known/oauth-protected-resource")],
-  },
-  "GET /.well-known/oauth-protected-resource/mcp": {
-    needs: "public",
-    reads: true,
-    asks: () => [get("/.well-known/oauth-protected-resource/mcp")],
-  },
-  "GET /mcp/health": { needs: "public", reads: true, asks: () => [get("/mcp/health")] },
   "POST /mcp": {
     needs: [],
     reads: true,
@@ -459,6 +470,7 @@ export const TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
     asks: ({ id }) => [{ job_id: id }],
     views: () => [{ status_filter: "all" }],
   },
+  ...ENTITY_TOOL_PROBES,
   get_embedder_info: { needs: ["admin:read"], reads: true, asks: () => [{}], views: () => [{}] },
   ...GRAPH_TOOL_PROBES,
   whoami: { needs: [], reads: true, asks: () => [{}], views: () => [{}] },

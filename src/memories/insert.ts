@@ -1,4 +1,5 @@
 import { type Caller, NotProvisioned, type Tx } from "../db.ts";
+import type { Similar } from "../search/similar.ts";
 import { columns, stored } from "./columns.ts";
 import type { columnsFrom } from "./input.ts";
 import type { Memory, STATES } from "./schema.ts";
@@ -10,8 +11,8 @@ export type NewRow = ReturnType<typeof columnsFrom> & {
   state?: (typeof STATES)[number];
 };
 
-/** A memory as it is stored now; `duplicate` where it was there before. */
-export type Stored = Memory & { duplicate?: true };
+/** A memory as it is stored now; `duplicate` where it was there before, `similar` what it may replace. */
+export type Stored = Memory & { duplicate?: true; similar?: Similar[] };
 
 /** How often a twin may come and go while one row is stored. */
 const MOST_TRIES = 3;

@@ -28,10 +28,13 @@ export const LeanMemory = t.Object({
 });
 export type LeanMemory = Static<typeof LeanMemory>;
 
-export function lean({ app_id: _app, scope: _scope, source, ...memory }: Memory): LeanMemory {
+export function lean<M extends Partial<Memory>>({ app_id: _app, scope: _scope, source, ...memory }: M): Leaned<M> {
   const told = Object.entries(memory).filter(([, value]) => value !== null && !isEmpty(value));
-  return { ...Object.fromEntries(told), ...(source !== "user" && { source }) } as LeanMemory;
+  return { ...Object.fromEntries(told), ...(source && source !== "user" && { source }) } as Leaned<M>;
 }
+
+/** Of a whole memory the whole, of a part of one that part. */
+type Leaned<M> = M extends Memory ? LeanMemory : Partial<LeanMemory> & Pick<LeanMemory, "id">;
 
 const isEmpty = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 

@@ -28,12 +28,7 @@ export async function listMemories(caller: Caller, query: Paging, filter: Filter
     if (search_query) {
       const stretch = { offset: (page - 1) * size, limit: size, count_to: MAX_TOTAL + 1 };
       const { found, total } = await findIn(tx, search_query, filter, stretch);
-      return pageOf(
-        found.map(({ score: _, ...memory }) => memory),
-        size,
-        page,
-        total,
-      );
+      return pageOf(found, size, page, total);
     }
     const offset = cursor ? 0 : (page - 1) * size;
     const rows = is_newest_first

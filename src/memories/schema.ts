@@ -181,8 +181,16 @@ const memoryFields = {
 export const Memory = t.Object(memoryFields, closed);
 export type Memory = Static<typeof Memory>;
 
+/** Older decisions of the same space that a new decision may replace. */
+export const Similars = t.Array(t.Object({ id: t.String(), score: t.Number(), preview: t.String() }), {
+  description: "Older decisions that this one may replace: supersedes says that it does.",
+});
+
 /** What storing gives: `duplicate` where the memory was there before. */
-export const Stored = t.Object({ ...memoryFields, duplicate: t.Optional(t.Literal(true)) }, closed);
+export const Stored = t.Object(
+  { ...memoryFields, duplicate: t.Optional(t.Literal(true)), similar: t.Optional(Similars) },
+  closed,
+);
 
 export const MemoryIds = t.Object(
   { memory_ids: t.Array(Id, { minItems: 1, maxItems: 1000, description: "Up to 1000 ids." }) },

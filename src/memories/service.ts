@@ -1,6 +1,7 @@
 import { scopeOf } from "../auth/grants.ts";
 import { type Caller, NotProvisioned, type Tx } from "../db.ts";
 import { invalidInput, notFound, Problem, violates } from "../problem.ts";
+import { similarDecisions } from "../search/similar.ts";
 import { columns, stored } from "./columns.ts";
 import { once } from "./idempotency.ts";
 import { columnsFrom } from "./input.ts";
@@ -54,7 +55,7 @@ function insertOnce(
   refuseRevision(if_revision);
   return caller.write(async (tx) => {
     if (idempotency_key !== undefined) await expectSpaces(tx, rows);
-    return once(tx, { idempotency_key, asked }, () => insertIn(tx, caller, rows), {
+    return once(tx, { idempotency_key, asked }, async () => withSimilar(tx, await insertIn(tx, caller, rows)), {
       result: (added) => added.map(({ id, duplicate }) => ({ id, duplicate })),
       replay: async (kept) => {
         const memories = await memoriesIn(
@@ -69,6 +70,20 @@ function insertOnce(
       },
     });
   });
+}
+
+/** Decisions of one write that are compared with what was decided before; a long import is not. */
+const MOST_COMPARED = 10;
+
+/** New decisions with those of their space that they may replace, so that an assistant can say that they do. */
+async function withSimilar(tx: Tx, stored: Stored[]): Promise<Stored[]> {
+  const decided = stored.filter(({ category, duplicate }) => category === "decision" && !duplicate);
+  if (decided.length > MOST_COMPARED) return stored;
+  for (const memory of decided) {
+    const similar = (await similarDecisions(tx, memory)).filter(({ id }) => id !== memory.supersedes);
+    if (similar.length > 0) memory.similar = similar;
+  }
+  return stored;
 }
 
 /** One memory, by id. Throws NOT_FOUND for what is deleted, absent or not the caller's to see: one and the same answer. */

@@ -10,7 +10,7 @@ import { MOVED } from "./filter_schema.ts";
 import { LeanMemory, lean, line, PREVIEW, preview } from "./lean.ts";
 import { memoryLinks } from "./links.ts";
 import { listMemories } from "./list.ts";
-import { Deleted, type MemoryChanges, type NewMemory } from "./schema.ts";
+import { Deleted, type MemoryChanges, type NewMemory, Similars } from "./schema.ts";
 import { addMemories, addMemory, deleteMemories, getMemory, memoryHistory, updateMemory } from "./service.ts";
 import {
   Changes,
@@ -44,6 +44,7 @@ export const memoryTools = [
           access_entity: t.String(),
           created_at: t.String(),
           duplicate: t.Optional(t.Boolean({ description: "It was there before." })),
+          similar: t.Optional(Similars),
         }),
       ),
     }),
@@ -62,11 +63,12 @@ export const memoryTools = [
           : [await namingText(addMemory(caller, asNewMemory({ text, ...given }), { idempotency_key }))];
       progress(total, total);
       return {
-        memories: stored.map(({ id, access_entity, created_at, duplicate }) => ({
+        memories: stored.map(({ id, access_entity, created_at, duplicate, similar }) => ({
           id,
           access_entity,
           created_at,
           ...(duplicate && { duplicate }),
+          ...(similar && { similar }),
         })),
       };
     },

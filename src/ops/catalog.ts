@@ -45,12 +45,12 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     join pg_policy on polrelid = tables.oid
     cross join lateral (values (pg_get_expr(polqual, polrelid)), (pg_get_expr(polwithcheck, polrelid))) as rules (rule)
     where rule is not null and rule <> case
+      when tables.name in ('revoked_tokens', 'audit_events', 'audit_chains', 'jobs') then ${NOBODY}
       when exists (select from pg_attribute where attrelid = tables.oid and attname = 'space_id') then ${WITHIN_SPACES}
       when tables.name = 'spaces' then replace(${WITHIN_SPACES}, 'space_id', 'id')
-      when tables.name in ('orgs', 'settings') then ${OWN_ORG}
+      when tables.name in ('orgs', 'settings', 'embedding_spaces') then ${OWN_ORG}
       when tables.name = 'users' then format(${OWN}::text, 'id')
       when tables.name in ('idempotency_keys', 'mcp_sessions', 'mcp_messages') then format(${OWN}::text, 'user_id')
-      when tables.name in ('revoked_tokens', 'audit_events', 'audit_chains') then ${NOBODY}
       else format(${OWN}::text, 'owner_id')
     end
     union all
@@ -89,7 +89,8 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     select name || ': a definer function nobody has looked at' from functions
     where prosecdef and name not in (
       'app.enter(text,text,text,text[],text,text)', 'app.provision(text,text,text[],text[],text)', 'app.schema_state()',
-      'app.search_lexical(text,text[],text[],text[],text[],text[],boolean,integer)', 'app.tg_memories__keep_revision()',
+      'app.tg_memories__terms()', 'app.tg_memories__embed()', 'app.open_embedding_spaces(text,integer)',
+      'app.claim_jobs(integer)', 'app.finish_job(uuid)', 'app.fail_job(text,uuid,text)', 'app.tg_memories__keep_revision()',
       'app.revoke_token(text,timestamp with time zone)', 'app.tg_memories__audit()',
       'app.audit_denied(text,text,text,text,text,text)', 'app.seal_audit(integer)',
       'app.log_recalls(jsonb)', 'app.recalls_of(uuid,integer)', 'app.purge_expired(integer)', 'app.derive(uuid,uuid[],boolean)', 'app.tg_memories__derive()',

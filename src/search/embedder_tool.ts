@@ -1,6 +1,7 @@
 import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
 import { closed } from "../schema.ts";
+import { spaceOf } from "./semantic.ts";
 
 export const embedderTools = [
   defineTool({
@@ -12,9 +13,21 @@ export const embedderTools = [
     effect: "reads",
     toolset: "admin",
     input: t.Object({}, closed),
-    output: t.Object({ is_ready: t.Boolean(), ways: t.Array(t.String()) }),
-    // This release has no embeddings: searches go by words.
-    run: async () => ({ is_ready: false, ways: ["lexical"] }),
-    text: ({ ways }) => `No embedder. Found by: ${ways.join(", ")}.`,
+    output: t.Object({
+      is_ready: t.Boolean(),
+      model: t.Optional(t.String()),
+      dimensions: t.Optional(t.Number()),
+      ways: t.Array(t.String()),
+    }),
+    async run(caller) {
+      const space = caller.embedder ? await spaceOf(caller) : undefined;
+      return {
+        is_ready: space !== undefined,
+        ...(space && { model: space.model, dimensions: space.dimensions }),
+        ways: ["lexical", "thread", "graph", ...(space ? ["semantic"] : [])],
+      };
+    },
+    text: ({ model, ways }) =>
+      `${model === undefined ? "No embedder" : `The embedder is ${JSON.stringify(model)}`}. Found by: ${ways.join(", ")}.`,
   }),
 ];

@@ -1,75 +1,131 @@
 import type { Caller, Tx } from "../db.ts";
 import { milliseconds } from "../log.ts";
 import { columns } from "../memories/columns.ts";
-import { type Filter, filterOf, matching, within } from "../memories/filter.ts";
+import { ANY, type Filter, filterOf } from "../memories/filter.ts";
+import { preview } from "../memories/lean.ts";
 import type { Memory } from "../memories/schema.ts";
-import { lexicalHits } from "./lexical.ts";
-import type { SearchAnswer, SearchRequest } from "./schema.ts";
+import { cursorAt, fittingInto, placeOf } from "./page.ts";
+import { type Ranked, rank } from "./rank.ts";
+import type { Result, SearchAnswer, SearchRequest } from "./schema.ts";
+import { meaningOf } from "./semantic.ts";
 
-/** Matches of a search are counted up to here. */
-const MAX_COUNT = 1000;
+/** Matches of a search are counted up to here: each is looked at, and that takes its time. */
+const MAX_COUNT = 200;
+/** Pages reach up to here. */
+const REACH = 1000;
+/** Characters of a preview. */
+const PREVIEW = 160;
 
-/** What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. Throws INVALID_INPUT. */
+/**
+ * What the caller sees that matches, best first. Scores are in 0..1 and fall monotonically. `sizeOf` says how many
+ * characters a result takes where it goes, for max_tokens. Throws INVALID_INPUT.
+ */
 export async function searchMemories(
   caller: Caller,
-  { query, limit = 10, filter = {} }: SearchRequest,
+  request: SearchRequest,
+  sizeOf = (result: Result) => JSON.stringify(result).length,
 ): Promise<SearchAnswer> {
   const started = performance.now();
+  const {
+    query,
+    limit = 10,
+    filter = {},
+    context,
+    detail = "full",
+    explain = false,
+    max_tokens,
+    mode = "auto",
+  } = request;
   const wanted = filterOf(filter);
+  const place = placeOf(request);
+  const meaning = mode === "lexical" ? null : await meaningOf(caller, query);
+  const is_degraded =
+    meaning === null && (caller.embedder ? mode !== "lexical" : mode === "semantic" || mode === "hybrid");
   const answer = await caller.read(async (tx) => {
-    const { found, total } = await findIn(tx, query, wanted, { offset: 0, limit, count_to: MAX_COUNT });
+    const { ranking, total } = await rank(tx, {
+      query,
+      filter: wanted,
+      context,
+      meaning,
+      by_meaning_only: mode === "semantic",
+      keep: Math.min(place + limit + 1, REACH),
+      count_to: MAX_COUNT,
+    });
+    const page = ranking.slice(place, Math.min(place + limit, REACH));
+    const memories = await memoriesOf(tx, detail === "ids" ? [] : page);
+    const results = page.flatMap((ranked): Result[] => {
+      const memory = memories.get(ranked.id);
+      return detail === "ids" || memory ? [resultFrom(ranked, memory, detail, explain)] : [];
+    });
+    const shown = fittingInto(
+      max_tokens,
+      results.map((result) => ({ characters: sizeOf(result) })),
+    );
+    const next = place + shown;
     return {
-      results: found.map((memory) => ({ ...memory, matched: ["lexical"] })),
+      results: results.slice(0, shown),
       total_count: total,
+      ...(max_tokens !== undefined && { left_out: results.length - shown }),
       took_ms: milliseconds(started),
-      degraded: [],
+      degraded: is_degraded ? ["semantic"] : [],
+      next_cursor: shown > 0 && next < Math.min(ranking.length, REACH) ? cursorAt(next, request) : null,
     };
   });
   caller.recalled("search", answer.results);
   return answer;
 }
 
-export type Found = Memory & { score: number };
+function resultFrom(
+  { id, score, matched, why }: Ranked,
+  memory: Memory | undefined,
+  detail: NonNullable<SearchRequest["detail"]>,
+  explain: boolean,
+): Result {
+  const found = { score, matched, ...(explain && { why }) };
+  if (detail === "ids" || !memory) return { id, ...found };
+  if (detail === "full") return { ...memory, ...found };
+  const { category, access_entity, superseded_by, created_at, content } = memory;
+  return { id, category, access_entity, superseded_by, created_at, preview: preview(content, PREVIEW), ...found };
+}
 
-/** A stretch of what matches, and how many match in all, counted to `count_to`. Lists with a search_query use it too. */
+/** A stretch of what matches, and how many match in all, counted to `count_to`: for lists with a search_query. */
 export async function findIn(
   tx: Tx,
   query: string,
   filter: Filter,
   { offset, limit, count_to }: { offset: number; limit: number; count_to: number },
-): Promise<{ found: Found[]; total: number }> {
-  // Hits come from a definer function that sees as the policies do; the rows are read again under the policies.
-  // The function knows the state, the category, the space and what is replaced. What else is asked is asked of every hit, before the cut.
-  const {
-    states: _states,
-    categories: _categories,
-    access_entities: _spaces,
-    include_superseded: _,
-    tags,
-    ...others
-  } = filter;
-  const is_known_there = tags.length === 0 && Object.values(others).every((value) => value === null);
-  const hits = tx`
-    select memories.id, score
-    from (${lexicalHits(tx, query, filter, is_known_there ? count_to : null)}) as hits
-    join brain.memories using (id)
+): Promise<{ found: Memory[]; total: number }> {
+  const { ranking, total } = await rank(tx, { query, filter, keep: offset + limit, count_to });
+  const page = ranking.slice(offset, offset + limit);
+  const memories = await memoriesOf(tx, page);
+  return { found: page.flatMap(({ id }) => memories.get(id) ?? []), total };
+}
+
+/** The best few memories that match, whole, with their scores; and how many match, counted to 200. */
+export async function findMemories(
+  caller: Caller,
+  { query, filter = ANY, limit }: { query: string; filter?: Filter; limit: number },
+): Promise<{ found: (Memory & { score: number })[]; total: number }> {
+  const answer = await caller.read(async (tx) => {
+    const { ranking, total } = await rank(tx, { query, filter, keep: limit, count_to: MAX_COUNT });
+    const page = ranking.slice(0, limit);
+    const memories = await memoriesOf(tx, page);
+    const found = page.flatMap(({ id, score }) => {
+      const memory = memories.get(id);
+      return memory ? [{ ...memory, score }] : [];
+    });
+    return { found, total };
+  });
+  caller.recalled("search", answer.found);
+  return answer;
+}
+
+async function memoriesOf(tx: Tx, page: readonly Ranked[]): Promise<Map<string, Memory>> {
+  if (page.length === 0) return new Map();
+  const memories = await tx<Memory[]>`
+    select ${columns(tx)}
+    from brain.memories
     join brain.spaces on spaces.id = space_id
-    where ${matching(tx, filter)} and ${within(tx, filter)}
-    order by score desc, memories.id desc
-    limit ${count_to}`;
-  const rows = await tx<(Found & { total: number })[]>`
-    with hits as materialized (${hits})
-    select ${columns(tx)}, score, (select count(*)::int from hits) as total
-    from hits
-    join brain.memories using (id)
-    join brain.spaces on spaces.id = space_id
-    order by score desc, memories.id desc
-    offset ${offset}
-    limit ${limit}`;
-  // A page beyond the last has no row to tell the total.
-  const [counted] =
-    rows.length > 0 || offset === 0
-      ? rows
-      : await tx<{ total: number }[]>`select count(*)::int as total from (${hits}) as hits`;
-  return { found: rows.map(({ total: _, ...memory }) => memory), total: counted?.total ?? 0 };
+    where memories.id = any (${page.map(({ id }) => id)}::uuid[])`;
+  return new Map(memories.map((memory) => [memory.id, memory]));
 }

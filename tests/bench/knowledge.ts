@@ -28,7 +28,7 @@ export function seededRandom(seed: number): () => number {
 
 /**
  * Stores memories of a user in spaces that are in use, taking turns, as the database's owner. A few names, words and
- * tags are everywhere and most are rare, as in real notes. Their mentions are written here, in a statement for each
+ * tags are everywhere and most are rare, as in real notes. What derives from them is written here, in a statement for each
  * batch: the trigger looks each word up, and ten thousand memories would take minutes.
  */
 export async function storeKnowledge(
@@ -85,6 +85,12 @@ export async function storeKnowledge(
         )
         insert into brain.memory_entities (org_id, space_id, memory_id, key, origin, is_active)
         select distinct on (org_id, id, key) org_id, space_id, id, key, origin, true from named`;
+      await tx`
+        insert into brain.events (org_id, id, space_id, name, type, start_date, memory_id, owner_id, owner, app, is_derived)
+        select org_id, gen_random_uuid(), space_id, left(content, 160), 'decision', left(content, 10), id, owner_id, owner,
+               app, true
+        from brain.memories
+        where id = any (${rows.map(({ id }) => id)}::uuid[]) and category = 'decision'`;
       await tx`alter table brain.memories enable trigger _650_derive_insert`;
     });
   }

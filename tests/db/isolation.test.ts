@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import postgres from "postgres";
+import { ANY } from "../../src/memories/filter.ts";
+import { lexicalHits } from "../../src/search/lexical.ts";
+import { parseQuery } from "../../src/search/query.ts";
+import { termsOf } from "../../src/search/terms.ts";
 import { undone } from "../support/undo.ts";
 import { ada, ben, cyd, eve, openWorld, otherAda, type Person, type World } from "../support/world.ts";
 
@@ -48,6 +52,10 @@ beforeAll(async () => {
     select org_id, space_id, now(), owner_id, owner, app, 'get', array[id] from brain.memories`;
   await world.owner`
     insert into brain.settings (org_id, secrets, updated_by) select org_id, '{"a": "secret"}', 'ada' from brain.orgs`;
+  await world.database.openEmbeddingSpaces("a model", 8);
+  await world.owner`
+    insert into brain.memory_embeddings (org_id, space_id, embedding_space, memory_id, code, vector)
+    select org_id, space_id, 1, id, b'10101010', '\\x0102030405060708' from brain.memories`;
   await world.database.sealAudit(1000);
   service = postgres(world.urls.service_url, { max: 1, onnotice: () => {} });
   const found = await world.owner<{ name: string }[]>`
@@ -70,6 +78,8 @@ const as = <T>(person: Person | null, work: (tx: postgres.Sql) => Promise<T>): P
   });
 
 const codeOf = (work: Promise<unknown>) => work.then(() => "done").catch((error: { code: string }) => error.code);
+
+const REACH = { filter: ANY, space_ids: null, keep: 10, count_to: 10 };
 
 /** A table the service has no right to read at all. */
 const REFUSED = "42501";
@@ -102,6 +112,12 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   relations: { ada: 2, ben: 2, cyd: 1, eve: 2, otherAda: 2 },
   settings: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   memories: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  embedding_spaces: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
+  memory_embeddings: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  jobs: { ada: REFUSED, ben: REFUSED, cyd: REFUSED, eve: REFUSED, otherAda: REFUSED },
+  space_sizes: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  space_words: { ada: 6, ben: 6, cyd: 3, eve: 6, otherAda: 6 },
+  memory_terms: { ada: 12, ben: 12, cyd: 4, eve: 12, otherAda: 12 },
   memory_revisions: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   idempotency_keys: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   mcp_messages: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
@@ -269,18 +285,13 @@ describe("the context", () => {
   test("works in a read only transaction, and search writes nothing", async () => {
     const found = await service.begin("read only", async (tx) => {
       await tx`select app.enter('acme', 'ada', 'x', '{user:ada,project:acme/web}')`;
-      return tx`select id from app.search_lexical('private', '{}', '{}', '{active}', null, null, false, 10)`;
+      return lexicalHits(tx as never, parseQuery("private"), await termsOf(tx as never, "private", null), REACH);
     });
-    expect(found).toHaveLength(1);
+    expect(found).toMatchObject({ total: 1 });
   });
 
   test("search without a context finds nothing", async () => {
-    expect(
-      await as(
-        null,
-        (tx) => tx`select id from app.search_lexical('private', '{}', '{}', '{active}', null, null, false, 10)`,
-      ),
-    ).toHaveLength(0);
+    expect(await as(null, (tx) => termsOf(tx as never, "private", null))).toEqual([]);
   });
 
   test("another user's space is no grant, whoever says so", async () => {

@@ -48,9 +48,6 @@ async function rewrite(owner: postgres.Sql, name: string, part: string, by: stri
   await owner.unsafe(made.text.replaceAll(part, by));
 }
 
-const WITHIN = "org_id = caller_org and space_id = any (visible) and state = any (states)";
-const STATISTICS = `from brain.memories\n  where ${WITHIN};`;
-
 /** Enough to get at what others have, and quicker than all of them. */
 const SOME = {
   routes: Object.fromEntries(
@@ -101,14 +98,15 @@ const PLANTS: [what: string, Phase, (owner: postgres.Sql) => Promise<unknown>, p
         alter policy within_spaces on brain.spaces using (org_id = (select app.current_org_id()))`),
   ],
   [
-    "a definer function without its predicate",
+    "terms of all tenants",
     "counts",
-    (owner) => rewrite(owner, "app.search_lexical", WITHIN, "state = any (states)"),
+    (owner) => owner.unsafe("alter policy within_spaces on brain.memory_terms using (true)"),
   ],
   [
-    "statistics of BM25 over all tenants",
+    "sizes of all spaces of the org",
     "counts",
-    (owner) => rewrite(owner, "app.search_lexical", STATISTICS, "from brain.memories\n  where state = any (states);"),
+    (owner) =>
+      owner.unsafe("alter policy within_spaces on brain.space_sizes using (org_id = (select app.current_org_id()))"),
   ],
   [
     "a view that sees as its owner, in place of a table",

@@ -90,7 +90,7 @@ test("more than 10,000 are counted as at least that many", async () => {
     pages: 10_000,
   });
   const { body: found } = await world.api({ org: "acme", sub: "many" }).post("/search", { query: "row", limit: 1 });
-  expect(found.total_count).toBe(1000);
+  expect(found.total_count).toBe(200);
 });
 
 test("a filter finds the last of more than 10,000 hits, not only what was left after a cut", async () => {

@@ -26,9 +26,7 @@ describe("the order at the door", () => {
     expect({ status, code: body.code, challenge: headers.get("www-authenticate") }).toEqual({
       status: 401,
       code: "MISSING_AUTH",
-      challenge: route.includes("/mcp")
-        ? 'Bearer realm="mcp", resource_metadata="http://localhost/.well-known/oauth-protected-resource/mcp"'
-        : 'Bearer realm="api"',
+      challenge: route.includes("/mcp") ? 'Bearer realm="mcp"' : 'Bearer realm="api"',
     });
   });
 
@@ -36,14 +34,14 @@ describe("the order at the door", () => {
     "%s without its scope is 403, whatever the body",
     async (route) => {
       const method = methodOf(route);
-      const others = { ...ada, scopes: ["stats:read", "memories:reader", "MEMORIES:READ", "memories:*"] };
+      const others = { ...ada, scopes: ["gdpr:read", "memories:reader", "MEMORIES:READ", "memories:*"] };
       const { status, body } = await world.raw(`${pathOf(route)}?nonsense=%ff`, {
         method,
         ...(method !== "GET" && { body: "{" }),
         headers: { authorization: `Bearer ${await tokenFor(others)}`, "content-type": "text/plain" },
       });
       expect({ status, code: body.code }).toEqual({ status: 403, code: "INSUFFICIENT_SCOPE" });
-      expect(body.detail).toContain(String(ROUTE_NEEDS[route]));
+      for (const scope of ROUTE_NEEDS[route] ?? []) expect(body.detail).toContain(scope);
     },
   );
 

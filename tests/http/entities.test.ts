@@ -203,7 +203,7 @@ describe("a path", () => {
       category: "note",
       access_entity: "user:ada",
       preview: "The vault has a door.",
-      created_at: expect.any(String),
+      created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
     });
   });
 

@@ -307,3 +307,19 @@ describe("duplicates", () => {
     expect((await world.api(who).get("/entities/normalization/duplicates")).body.total).toBe(2);
   });
 });
+
+test("a name is completed by what was merged into it, and only while a memory mentions it", async () => {
+  const [who] = team();
+  await remember(who, ["Postgres"]);
+  await remember(who, ["PostgreSQL", "pnpm"]);
+  await merge(who, { canonical: "PostgreSQL", variants: ["Postgres"], dry_run: false });
+  const { client } = await world.assistant(who);
+  const completed = async (value: string) => {
+    const ref = { type: "ref/prompt", name: "review_memories" } as const;
+    return (await client.complete({ ref, argument: { name: "entity", value } })).completion.values;
+  };
+  expect(await completed("post")).toEqual(["PostgreSQL"]);
+  expect(await completed("p")).toEqual(["pnpm", "PostgreSQL"]);
+  await world.owner`update brain.memories set state = 'archived' where org_id = app.org_key(${who.org})`;
+  expect(await completed("p")).toEqual([]);
+});

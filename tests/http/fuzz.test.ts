@@ -29,7 +29,7 @@ const NEW_SPACES = Array.from({ length: 8 }, (_, index) => `project:acme/new/${i
 const USED_SPACES = ["user:fay", "project:acme/web"];
 const fay: Person = { org: "acme", sub: "fay", grants: ["project:acme/web", ...NEW_SPACES] };
 const SAID = ["we use bun here", "the second thing", "said in the project"];
-const NAMES = ["Bun", "PostgreSQL"];
+const NAMES = ["Bun", "PostgreSQL", "src/db.ts", "C++"];
 const USER_AGENT = "claude-code/2.1 (cli)";
 
 let world: World;
@@ -225,6 +225,11 @@ async function furnish(): Promise<[rest: Hints, tools: Hints]> {
   for (const name of ["shipped", "shipped again"])
     ids.push((await api.post("/graph/events", { ...event, name })).body.id);
   const cursor = (await api.get("/memories?size=1")).body.next_cursor;
+  const [one, other, merged] = NAMES;
+  ids.push((await api.post(`/entities/${one}/relations`, { target: other, type: "uses" })).body.id);
+  const merge = { canonical: one, variants: [merged], dry_run: false, access_entity: USED_SPACES[0] };
+  const { merges } = (await api.post("/entities/normalization/merge", merge)).body;
+  ids.push(merges[0].merge_id);
   return [hintsFor(ids, app_ids, cursor, "content"), hintsFor(ids, app_ids, cursor, "text")];
 }
 
@@ -260,6 +265,14 @@ function hintsFor(ids: string[], app_ids: string[], cursor: string, content_name
     idempotency_key: fc.constantFrom("key-one", "key-two"),
     client: fc.constant("cursor"),
     user: fc.constantFrom("me", "fay"),
+    name,
+    a: name,
+    b: name,
+    entity: name,
+    target: name,
+    canonical: name,
+    variants: fc.subarray(NAMES, { minLength: 1 }),
+    merge_id: id,
     start_date: date,
     end_date: date,
     entity_name: name,

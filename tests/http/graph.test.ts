@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { ROUTE_NEEDS } from "../../src/auth/scopes.ts";
 import { ada, ben, cyd, eve, openWorld, type Person, type World } from "../support/world.ts";
 
 /** What memories have to do with each other, counted over what the caller sees. */
@@ -138,6 +139,17 @@ describe("related memories", () => {
     expect(items[0].shared).toEqual([{ kind: "entity", name: "PostgreSQL", weight: weight(3, 2) }]);
   });
 
+  test("are in the log of what was recalled, as are what is similar and what lies around", async () => {
+    const seed = await add({ content: "seed text", tags: ["x"] });
+    const other = await add({ content: "seed text too", tags: ["x"] });
+    for (const what of ["related", "similar", "graph"]) await ask(`/memories/${seed}/${what}`);
+    await world.database.writeRecalls();
+    const { items } = await ask(`/memories/${other}/access-log`);
+    expect(items.map(({ kind, user }: { kind: string; user: string }) => [kind, user])).toEqual(
+      Array(3).fill(["related", "ada"]),
+    );
+  });
+
   test("are cut at the limit, and all of them counted", async () => {
     const seed = await add({ content: "seed", tags: ["x"] });
     const others = [await add({ content: "b", tags: ["x"] }), await add({ content: "c", tags: ["x"] })];
@@ -147,6 +159,24 @@ describe("related memories", () => {
     for (const limit of ["0", "101", "x", "1e1", "-1"])
       expect((await world.api(ada).get(`/memories/${seed}/related?limit=${limit}`)).status).toBe(422);
   });
+});
+
+test("a token needs no scope but those of the route", async () => {
+  const seed = await add({ content: "a" });
+  const routes = Object.entries(ROUTE_NEEDS).filter(([route]) => /^GET .*(\/graph|\/related|\/similar)/.test(route));
+  expect(routes.length).toBeGreaterThan(14);
+  for (const [route, needs] of routes) {
+    if (needs === "public") continue;
+    const path = route
+      .slice("GET /api/v1".length)
+      .replace(":id", seed)
+      .replace(":dimension", "tag")
+      .replace(":key", "x");
+    const { status } = await world
+      .api({ ...ada, scopes: needs })
+      .get(`${path}${/search/.test(path) ? "?query=a" : ""}`);
+    expect([route, status]).toEqual([route, 200]);
+  }
 });
 
 describe("similar memories", () => {
@@ -538,6 +568,7 @@ describe("analytics", () => {
       relation_count: 0,
       event_count: 1,
       co_mention_count: 4,
+      is_cut: false,
     });
   });
 });

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import { ROUTE_NEEDS, SCOPES } from "../../src/auth/scopes.ts";
 import {
   type Answered,
@@ -9,7 +7,7 @@ import {
   type Ground,
   layGround,
   PEOPLE,
-  type Row,
+  readRows,
   TEAM,
   type Thing,
   type Who,
@@ -21,15 +19,7 @@ import { openWorld, type World } from "../support/world.ts";
  * without the scope, without a token. Each file of tests/support/routes/ has rows for a feature's routes; a route
  * without a row fails.
  */
-const FOLDER = join(import.meta.dir, "../support/routes");
-const ROWS = new Map<string, Row>();
-for (const file of readdirSync(FOLDER)) {
-  const { rows } = (await import(join(FOLDER, file))) as { rows: Record<string, Row> };
-  for (const [route, row] of Object.entries(rows)) {
-    if (ROWS.has(route)) throw new Error(`${route} has two rows`);
-    ROWS.set(route, row);
-  }
-}
+const ROWS = await readRows();
 
 let world: World;
 let ground: Ground;

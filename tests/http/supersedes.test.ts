@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { McpError } from "@modelcontextprotocol/sdk/types.js";
-import { ada, ben, cyd, eve, openWorld, samely, type World } from "../support/world.ts";
+import { ada, ben, cyd, eve, openWorld, type Person, samely, type World } from "../support/world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -181,4 +181,26 @@ describe("a reference to what one cannot see", () => {
       expect((await world.api(eve).get(`/memories/${theirs[1].id}`)).body).toMatchObject({ superseded_by: null });
     },
   );
+});
+
+describe("a decision that may replace an older one", () => {
+  const dora: Person = { org: "similar", sub: "dora", grants: ["project:similar"] };
+  const store = async (memory: object) => (await world.api(dora).post("/memories", memory)).body;
+
+  test("is answered with it, from its own space alone, until it says that it replaces it", async () => {
+    for (let n = 0; n < 20; n++) await store({ content: `filler ${n} about topic${n}` });
+    const old = await store({ content: "Retries: three attempts, then the dead letter queue.", category: "decision" });
+    expect(old.similar).toBeUndefined();
+    const content = "Retries: five attempts, then the dead letter queue.";
+    expect((await store({ content, category: "decision", access_entity: "project:similar" })).similar).toBeUndefined();
+    const { similar } = await store({ content, category: "decision" });
+    expect(similar).toEqual([
+      { id: old.id, score: expect.any(Number), preview: "Retries: three attempts, then the dead letter queue." },
+    ]);
+    const six = { content: "Retries: six attempts, then the dead letter queue.", category: "decision" };
+    const { similar: others } = await store({ ...six, supersedes: old.id });
+    expect(others.map(({ preview }: { preview: string }) => preview)).toEqual([content]);
+    expect((await store({ content: "Retries: seven attempts, then the dead letter queue." })).similar).toBeUndefined();
+    expect((await store({ content: "Bananas are yellow.", category: "decision" })).similar).toBeUndefined();
+  });
 });

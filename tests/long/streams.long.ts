@@ -11,7 +11,8 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 const STREAMS = 500;
-const CYCLES = 300;
+const USERS = 10;
+const CYCLES = 10_000;
 /** Of those that come and go at once. */
 const AT_ONCE = 8;
 
@@ -74,9 +75,13 @@ test.if(process.platform === "linux")(
   async () => {
     const service = await serve();
     const before = await service.memory();
-    const authorization = `Bearer ${await tokenFor(ada)}`;
+    // A user has a hundred at most.
+    const authorizations = await Promise.all(
+      Array.from({ length: USERS }, async (_, index) => `Bearer ${await tokenFor({ ...ada, sub: `user-${index}` })}`),
+    );
     const leaves: (() => void)[] = [];
-    for (let index = 0; index < STREAMS; index++) leaves.push(await listen(service.url, authorization));
+    for (let index = 0; index < STREAMS; index++)
+      leaves.push(await listen(service.url, authorizations[index % USERS] ?? ""));
     await Bun.sleep(16_000); // each says once that it is still here
     const after = await service.memory();
     const [{ busy } = { busy: -1 }] = await world.owner<{ busy: number }[]>`
@@ -87,7 +92,7 @@ test.if(process.platform === "linux")(
     expect({ sessions, busy, is_small: after < 150 }).toEqual({ sessions: STREAMS, busy: 0, is_small: true });
     expect(connections).toBeLessThanOrEqual(12);
 
-    const client = await connectLegacy(service.url, { authorization });
+    const client = await connectLegacy(service.url, { authorization: authorizations[0] ?? "" });
     expect((await client.callTool({ name: "whoami", arguments: {} })).isError).toBeUndefined();
     await client.close();
     for (const leave of leaves) leave();

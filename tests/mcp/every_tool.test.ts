@@ -20,6 +20,7 @@ beforeAll(async () => {
     SETTINGS.jwt_secret,
     createLog("silent"),
   );
+  await world.api(gus).post("/memories", { content: "He lives there.", entities: ["pharos", "keeper"] });
 });
 afterAll(async () => {
   await service.stop();
@@ -68,12 +69,58 @@ const WELL: Record<string, (id: string) => [args: Args, answer: object]> = {
   ],
   update_memory: (id) => [{ memory_id: id, category: "note" }, { id }],
   delete_memories: () => [{ memory_ids: [NOBODYS] }, { deleted: 0, skipped: 1 }],
+  graph_explore: (id) => [
+    { question: "related", memory_id: id },
+    { question: "related", memory_id: id, items: expect.any(Array) },
+  ],
+  graph_related_memories: (id) => [
+    { memory_id: id, via: "tag" },
+    { memory_id: id, items: [], total: 0 },
+  ],
+  graph_subgraph: (id) => [
+    { memory_id: id, depth: 1, related_limit: 0 },
+    { nodes: [{ id, kind: "memory" }], edges: [] },
+  ],
+  graph_similar_memories: (id) => [
+    { memory_id: id, min_score: 1 },
+    { memory_id: id, method: "terms" },
+  ],
+  graph_aggregate: () => [
+    { group_by: "app", limit: 1 },
+    { dimension: "app", items: expect.any(Array) },
+  ],
+  graph_tag_cooccurrence: () => [
+    { sample_size: 0, min_count: 1, limit: 200 },
+    { items: [], total: 0 },
+  ],
+  graph_related_tags: () => [{ tag_key: "none" }, { tag: "none", items: [], total: 0 }],
+  graph_biography_timeline: () => [
+    { entity_name: "nobody", event_types: "work,travel", start_year: 1990, end_year: 2030 },
+    { items: [], total: 0, next_cursor: null },
+  ],
   delete_all_memories: () => [
     { confirm: "0", access_entity: "team:none" },
     { deleted: 0, skipped: 0 },
   ],
   add_memories_status: () => [{}, { status: "done" }],
   get_embedder_info: () => [{}, { is_ready: false }],
+  graph_path_between_entities: () => [
+    { entity_a: "Pharos", entity_b: "KEEPER", max_hops: 2 },
+    { hops: 1, entities: ["pharos", "keeper"], steps: [{ memory_count: 1 }] },
+  ],
+  graph_entity_network: () => [
+    { entity_name: "Pharos", min_count: 1, limit: 5 },
+    { name: "pharos", items: [{ name: "keeper", memory_count: 1 }], total: 1 },
+  ],
+  graph_entity_relations: () => [
+    { entity_name: "keeper", relation_types: "uses,calls", direction: "both", limit: 5 },
+    { name: "keeper", items: [], total: 0, next_cursor: null },
+  ],
+  graph_normalize_entities: () => [
+    { canonical: "pharos", variants: "keeper" },
+    { merge: { dry_run: true, merges: [{ canonical: "pharos", variants: [{ name: "keeper", memory_count: 1 }] }] } },
+  ],
+  graph_normalize_entities_semantic: () => [{ threshold: 0.5 }, { duplicates: { items: [], threshold: 0.5 } }],
   whoami: () => [{}, { user: "gus", org: "tools" }],
 };
 
@@ -91,9 +138,42 @@ const REFUSED: [tool: string, args: Args, problem: string[]][] = [
   ["update_memory", { memory_id: NOBODYS, text: "x" }, ["NOT_FOUND"]],
   ["update_memory", { memory_id: NOBODYS }, ["INVALID_INPUT", ""]],
   ["delete_memories", { memory_ids: [] }, ["INVALID_INPUT", "memory_ids"]],
+  ["graph_explore", {}, ["INVALID_INPUT", "question"]],
+  ["graph_explore", { question: "related" }, ["INVALID_INPUT", "memory_id"]],
+  ["graph_explore", { question: "path", entity_a: "x" }, ["INVALID_INPUT", "entity_b"]],
+  ["graph_explore", { question: "timeline", memory_id: NOBODYS }, ["INVALID_INPUT", "memory_id"]],
+  ["graph_explore", { question: "subgraph", memory_id: NOBODYS }, ["NOT_FOUND"]],
+  ["graph_explore", { question: "network", entity_name: "nobody" }, ["NOT_FOUND"]],
+  ["graph_related_memories", { memory_id: NOBODYS }, ["NOT_FOUND"]],
+  ["graph_related_memories", { memory_id: NOBODYS, via: "app" }, ["INVALID_INPUT", "via"]],
+  ["graph_subgraph", { memory_id: NOBODYS, depth: 3 }, ["INVALID_INPUT", "depth"]],
+  ["graph_similar_memories", { memory_id: NOBODYS, min_score: 2 }, ["INVALID_INPUT", "min_score"]],
+  ["graph_aggregate", { group_by: "owner" }, ["INVALID_INPUT", "group_by"]],
+  ["graph_tag_cooccurrence", { sample_size: 11 }, ["INVALID_INPUT", "sample_size"]],
+  ["graph_related_tags", {}, ["INVALID_INPUT", "tag_key"]],
+  ["graph_biography_timeline", { event_types: "party" }, ["INVALID_INPUT", "event_types"]],
   ["delete_all_memories", { confirm: "999999999" }, ["CONFLICT"]],
   ["delete_all_memories", {}, ["INVALID_INPUT", "confirm"]],
   ["add_memories_status", { limit: 0 }, ["INVALID_INPUT", "limit"]],
+  ["graph_path_between_entities", { entity_a: "pharos" }, ["INVALID_INPUT", "entity_b"]],
+  ["graph_path_between_entities", { entity_a: "pharos", entity_b: "nothing" }, ["NOT_FOUND"]],
+  ["graph_path_between_entities", { entity_a: "a", entity_b: "b", max_hops: 7 }, ["INVALID_INPUT", "max_hops"]],
+  ["graph_entity_network", { entity_name: "nothing" }, ["NOT_FOUND"]],
+  ["graph_entity_network", { entity_name: "x", limit: 101 }, ["INVALID_INPUT", "limit"]],
+  ["graph_entity_relations", { entity_name: "nothing" }, ["NOT_FOUND"]],
+  [
+    "graph_entity_relations",
+    { entity_name: "keeper", relation_types: ["uses"], category: "work" },
+    ["INVALID_INPUT", "category"],
+  ],
+  ["graph_normalize_entities", { canonical: "pharos" }, ["INVALID_INPUT", "variants"]],
+  ["graph_normalize_entities", { canonical: "pharos", variants: ["nothing"] }, ["NOT_FOUND"]],
+  ["graph_normalize_entities_semantic", { mode: "guess" }, ["INVALID_INPUT", "mode"]],
+  [
+    "graph_normalize_entities_semantic",
+    { mode: "preview", canonical: "keeper", variants: ["Keeper"] },
+    ["INVALID_INPUT", "variants.0"],
+  ],
   ["get_embedder_info", { model: "x" }, ["INVALID_INPUT", "model"]],
   ["whoami", { user: "x" }, ["INVALID_INPUT", "user"]],
 ];

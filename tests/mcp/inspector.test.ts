@@ -64,6 +64,7 @@ describe.each(DOORS)("over %s", (transport, path) => {
       list_memories: { limit: 1 },
       get_memory: { memory_id },
       update_memory: { memory_id, category: "testing" },
+      graph_explore: { question: "related", memory_id },
       whoami: {},
       delete_memories: { memory_ids: [memory_id] },
     };

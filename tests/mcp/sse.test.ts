@@ -188,7 +188,7 @@ describe("refused", () => {
     expect({ status: response.status, code, challenge: response.headers.get("www-authenticate") }).toEqual({
       status: 401,
       code: "MISSING_AUTH",
-      challenge: `Bearer realm="mcp", resource_metadata="${service.url}/.well-known/oauth-protected-resource/mcp"`,
+      challenge: 'Bearer realm="mcp"',
     });
     expect(performance.now() - started).toBeLessThan(100);
   });
@@ -270,7 +270,7 @@ describe("the end", () => {
     expect(status).toBe(403);
     expect(process.memoryUsage().rss - before).toBeLessThan(150_000_000);
     socket.terminate();
-  });
+  }, 20_000);
 
   test("open streams hold no connection to the database", async () => {
     const streams = await Promise.all(Array.from({ length: 40 }, () => listen(ada)));

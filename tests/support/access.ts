@@ -1,3 +1,5 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { membersOf } from "./archives.ts";
 import type { World } from "./world.ts";
 import { ada, ben, cyd, eve, type Person, tokenFor } from "./world.ts";
@@ -52,6 +54,20 @@ export interface Row<T extends Thing = Thing> {
 
 /** A row whose `make` gives more than a memory has. */
 export const row = <T extends Thing>(row: Row<T>) => row as unknown as Row;
+
+/** The rows of every file in tests/support/routes/, by route. Throws an Error where a route has two. */
+export async function readRows(): Promise<ReadonlyMap<string, Row>> {
+  const folder = join(import.meta.dir, "routes");
+  const found = new Map<string, Row>();
+  for (const file of readdirSync(folder)) {
+    const { rows } = (await import(join(folder, file))) as { rows: Record<string, Row> };
+    for (const [route, row] of Object.entries(rows)) {
+      if (found.has(route)) throw new Error(`${route} has two rows`);
+      found.set(route, row);
+    }
+  }
+  return found;
+}
 
 export type Ground = Awaited<ReturnType<typeof layGround>>;
 

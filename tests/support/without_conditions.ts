@@ -39,6 +39,10 @@ const MEANING: Record<string, string> = {
   "access_entity=project:l": FILTER,
   "scope=user": FILTER,
   "search_query=f&scope=project": FILTER,
+  'finding > filtered by {"access_entity":"project:books"}': FILTER,
+  'finding > filtered by {"access_entity":"project:else"}': FILTER,
+  "a decision that may replace an older one > is answered with it, from its own space alone, until it says that it replaces it":
+    TWINS,
   "changing > moving needs both spaces": TARGET,
   "REST > a move needs the space it comes from and the one it goes to": TARGET,
   "MCP > a move needs the space it comes from and the one it goes to": TARGET,
@@ -265,7 +269,11 @@ function stripIn(folder: string, files: readonly string[]) {
 
 /** Runs the tests in the copy; gives the names of those that fail, and how many passed. */
 async function runTests(folder: string) {
-  const run = Bun.spawn([process.execPath, "test", ...TESTS], { cwd: folder, stdout: "pipe", stderr: "pipe" });
+  const run = Bun.spawn([process.execPath, "test", "--timeout", "30000", ...TESTS], {
+    cwd: folder,
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const [out, err] = await Promise.all([new Response(run.stdout).text(), new Response(run.stderr).text()]);
   // Told once where it happens and, after a long run, once more at the end.
   const failed = [...new Set([...err.matchAll(/^\(fail\) (.*?)(?: \[[\d.]+m?s\])?$/gm)].map(([, name = ""]) => name))];

@@ -7,15 +7,16 @@ import { type AppSettings, createApp } from "../../src/app.ts";
 import { SCOPES } from "../../src/auth/scopes.ts";
 import { mintToken } from "../../src/auth/tokens.ts";
 import { openDatabase } from "../../src/db.ts";
+import type { Embedder } from "../../src/embeddings/provider.ts";
 import { trustedProxies } from "../../src/http/client_address.ts";
 import { createLog } from "../../src/log.ts";
 import { newestMigration } from "../../src/ops/migrate.ts";
 import { freshDatabase } from "./server.ts";
 
+export const METRICS_TOKEN = "for-the-scraper-of-the-tests";
 /** Where every world of this run spools; gone at the end (tests/setup.ts). */
 export const DATA_DIR = join(tmpdir(), `coding-brain-tests-${process.pid}`);
 
-export const METRICS_TOKEN = "for-the-scraper-of-the-tests";
 export const SETTINGS: Omit<AppSettings, "newest_migration"> = {
   host: "127.0.0.1",
   cors_allowed_origins: ["https://brain.example.com", "http://h"],
@@ -61,10 +62,13 @@ export interface Answer {
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
-/** The whole application on a database of its own, and what it logged. */
-export async function openWorld(settings: Partial<AppSettings> = {}) {
+/** The whole application on a database of its own, and what it logged. `sent` hears of every statement. */
+export async function openWorld(
+  settings: Partial<AppSettings> = {},
+  { embedder = null, sent }: { embedder?: Embedder | null; sent?: (statement: string) => void } = {},
+) {
   const test_database = await freshDatabase();
-  const database = openDatabase(test_database.service_url, { max: 4 });
+  const database = openDatabase(test_database.service_url, { max: 4, embedder, ...(sent && { sent }) });
   const logged: string[] = [];
   const log = createLog("debug", (line) => void logged.push(line));
   const app = await createApp({ ...SETTINGS, newest_migration: newestMigration(), ...settings }, database, log);

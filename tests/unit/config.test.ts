@@ -24,6 +24,7 @@ test("an empty environment gives the embedded mode on loopback", () => {
     jwt_max_lifetime_seconds: 31_536_000,
     mcp_session_idle_seconds: 1800,
     mcp_heartbeat_seconds: 15,
+    embeddings: undefined,
     metrics_token: undefined,
     brain_token: undefined,
     leak_check_tokens: undefined,

@@ -3,7 +3,7 @@ import { grantsFrom } from "../../src/auth/grants.ts";
 import { createLog, shortened } from "../../src/log.ts";
 import { TOOLS } from "../../src/mcp/tools.ts";
 import { cursorFrom, cursorOf } from "../../src/memories/cursor.ts";
-import { parseQuery } from "../../src/search/lexical.ts";
+import { parseQuery } from "../../src/search/query.ts";
 
 describe("a search query", () => {
   test.each([

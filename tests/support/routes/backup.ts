@@ -10,6 +10,7 @@ export const rows: Record<string, Row> = {
   "POST /api/v1/backup/export": {
     status: 200,
     otherwise: 200,
+    goes_on: true, // it reads
     call: () => ({ body: {} }),
     shows: ({ content }) => content,
   },

@@ -1,26 +1,29 @@
 import { type Ground, PEOPLE, type Row, row, SPACE, type Thing } from "../access.ts";
 
-/** Two memories of the owner's in the shared space that share everything but their words. */
-async function pair({ memory, world }: Ground): Promise<Thing> {
-  const thing = await memory({ category: "decision", metadata: { date: "2025" } });
-  const { content, entity, tag } = thing;
-  const said = { entities: [entity, `beside ${entity}`], tags: [tag, `beside ${tag}`], access_entity: SPACE };
-  await world.api(PEOPLE.owner).post("/memories", { ...said, content: `more of ${content}` });
-  await world.api(PEOPLE.owner).post("/memories", { ...said, content: `most of ${content}` });
-  await world.api(PEOPLE.owner).post("/memories", { content: "apart", access_entity: SPACE });
-  return thing;
-}
+/**
+ * A dated decision of the owner's in the shared space, and a memory that has a tag of it and mentions so many names
+ * beside its entity. Each is mentioned once and mostly alone: what other routes list first stays as it is.
+ */
+const pair =
+  (names = 1) =>
+  async ({ memory, world }: Ground): Promise<Thing> => {
+    const thing = await memory({ category: "decision", metadata: { date: "2025" } });
+    const { content, entity, tag } = thing;
+    const entities = ["beside", "near", "under"].slice(0, names).map((place) => `${place} ${entity}`);
+    const said = { content: `more of ${content}`, entities, tags: [tag, `beside ${tag}`], access_entity: SPACE };
+    await world.api(PEOPLE.owner).post("/memories", said);
+    return thing;
+  };
 
-const around: Row = { status: 200, make: pair, call: () => ({}), shows: ({ content }) => `more of ${content}` };
+const around: Row = { status: 200, make: pair(), call: () => ({}), shows: ({ content }) => `more of ${content}` };
 /** A list that is empty for others, or has only what is theirs. */
-const list = (path: (thing: Thing) => string, shows?: Row["shows"]): Row => ({
+const list = (path: (thing: Thing) => string, shows?: Row["shows"], names = 1): Row => ({
   status: 200,
   otherwise: 200,
-  make: pair,
+  make: pair(names),
   call: (thing) => ({ path: `/api/v1/graph/${path(thing)}` }),
   ...(shows && { shows }),
 });
-const entity: Row["shows"] = ({ entity }) => entity;
 
 const happening = { name: "said", event_type: "release", start_date: "2025" };
 
@@ -31,9 +34,12 @@ export const rows: Record<string, Row> = {
 
   "GET /api/v1/graph/health": { status: 200, otherwise: 200, call: () => ({}) },
   "GET /api/v1/graph/stats": list(() => "stats"),
-  "GET /api/v1/graph/aggregate/:dimension": list(() => "aggregate/entity?limit=200", entity),
+  "GET /api/v1/graph/aggregate/:dimension": list(
+    () => "aggregate/tag?limit=200",
+    ({ tag }) => tag,
+  ),
   "GET /api/v1/graph/tags/cooccurrence": list(
-    () => "tags/cooccurrence?limit=200",
+    () => "tags/cooccurrence?min_count=1&limit=200",
     ({ tag }) => tag,
   ),
   "GET /api/v1/graph/tags/:key/related": list(
@@ -66,17 +72,22 @@ export const rows: Record<string, Row> = {
     },
     call: ({ event_id }) => ({ path: `/api/v1/graph/events/${event_id}` }),
   }),
-  "GET /api/v1/graph/analytics/communities/entities": list(() => "analytics/communities/entities?limit=100", entity),
+  "GET /api/v1/graph/analytics/communities/entities": list(
+    () => "analytics/communities/entities?limit=100",
+    ({ entity }) => `beside ${entity}`,
+    3,
+  ),
   "GET /api/v1/graph/analytics/communities/memories": list(
-    () => "analytics/communities/memories?via=tag&limit=100",
+    () => "analytics/communities/memories?via=tag&limit=1",
     ({ content }) => content,
   ),
   "GET /api/v1/graph/analytics/similarity/entities": list(
-    ({ entity }) => `analytics/similarity/entities?entity_name=${entity}`,
-    ({ entity }) => `beside ${entity}`,
+    ({ entity }) => `analytics/similarity/entities?min_count=1&entity_name=beside+${entity}`,
+    ({ entity }) => `near ${entity}`,
+    2,
   ),
   "GET /api/v1/graph/analytics/connectivity": list(
-    () => "analytics/connectivity?limit=100",
+    () => "analytics/connectivity?limit=1",
     () => SPACE, // others have memories there, about nothing
   ),
 };

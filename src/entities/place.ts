@@ -1,13 +1,7 @@
 import { isSpaceName } from "../auth/grants.ts";
 import type { Caller, Tx } from "../db.ts";
 import { spaceFor, spaceId } from "../memories/service.ts";
-import { invalidInput, notFound, Problem } from "../problem.ts";
-
-/** Throws APP_PAUSED where the owner of the app that writes has switched it off. */
-export async function expectActiveApp(tx: Tx, { app }: Caller) {
-  const [paused] = await tx`select from brain.apps where name = ${app} and not is_active`;
-  if (paused) throw new Problem("APP_PAUSED", "Its owner has paused this app.");
-}
+import { invalidInput, notFound } from "../problem.ts";
 
 /** Where something is said: in the space of the memory that says so, else in the one that is asked for. */
 interface Place {

@@ -1,0 +1,36 @@
+import { join } from "node:path";
+import { Command } from "commander";
+import { benchLatency, type Sizes } from "./latency.ts";
+import { benchRetrieval } from "./retrieval.ts";
+import { benchVectors } from "./vectors.ts";
+
+/** The data lies beside the project and is no part of it: CC BY-NC 4.0. */
+const LOCOMO = join(import.meta.dir, "../../../shared/bench/locomo10.json");
+
+const list = (text: string) => text.split(",").map(Number);
+
+const program = new Command("bench").description(
+  "measure this project; each bench writes its section of docs/benchmarks.md",
+);
+program
+  .command("retrieval")
+  .description("how much of what is asked for is found: LoCoMo, and generated identifiers")
+  .option("--data <file>", "locomo10.json (or LOCOMO in the environment)", process.env.LOCOMO ?? LOCOMO)
+  .action(({ data }: { data: string }) => benchRetrieval(data));
+
+program
+  .command("latency")
+  .description("how long searches take beside a million memories")
+  .option("--all <count>", "memories in all", Number, 1_000_000)
+  .option("--large <count>", "memories in the org of the first caller", Number, 100_000)
+  .option("--small <count>", "memories of the second caller", Number, 10_000)
+  .action((sizes: Sizes) => benchLatency(sizes));
+program
+  .command("vectors")
+  .description("what the semantic leg finds of what exact search finds")
+  .option("--counts <counts>", "memories, separated by commas", list, [10_000, 100_000])
+  .option("--dimensions <dimensions>", "separated by commas", list, [256, 1024, 1536])
+  .action(({ counts, dimensions }: { counts: number[]; dimensions: number[] }) => benchVectors(counts, dimensions));
+
+await program.parseAsync();
+process.exit(0);
