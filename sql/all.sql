@@ -5,6 +5,7 @@
 --!include tenants.sql
 --!include memories.sql
 --!include entities.sql
+--!include tags.sql
 --!include settings.sql
 --!include recalls.sql
 --!include audit.sql

@@ -1,7 +1,7 @@
 import { invalidInput } from "../problem.ts";
 
 /** The place of a row in a list that is newest first. */
-interface Place {
+export interface Place {
   created_at: string;
   id: string;
 }

@@ -171,9 +171,26 @@ function tagFrom(text: string) {
   return cut === -1 ? { key: text, value: null } : { key: text.slice(0, cut), value: text.slice(cut + 1) };
 }
 
+/**
+ * One condition of the filter said plainly, for the index that has its rows in the order of lists: an "is null or" has
+ * none. Only one, and words of closed sets as they are, so that there are few statements to prepare and to plan.
+ */
+function leading(tx: Tx, { app_ids, sources, states, artifact_types, categories }: Filter) {
+  const only = <T>(values: T[] | null) => (values?.length === 1 ? values[0] : undefined);
+  if (only(app_ids)) return tx`app_id = ${only(app_ids) ?? null}`;
+  if (only(states) === "paused") return tx`state = 'paused'`;
+  if (only(states) === "archived") return tx`state = 'archived'`;
+  if (only(sources) === "import") return tx`source = 'import'`;
+  if (only(sources) === "inference") return tx`source = 'inference'`;
+  if (only(artifact_types)) return tx`artifact_type = ${only(artifact_types) ?? null}`;
+  if (only(categories)) return tx`category = ${only(categories) ?? null}`;
+  return tx`true`;
+}
+
 /** The condition on `memories`. */
 export const matching = (tx: Tx, filter: Filter) => tx`
-  state = any (${filter.states})
+  ${leading(tx, filter)}
+  and state = any (${filter.states})
   and (${filter.categories}::text[] is null or category = any (${filter.categories}))
   and (${filter.app_ids}::uuid[] is null or app_id = any (${filter.app_ids}))
   and (${filter.apps}::text[] is null or app = any (${filter.apps}))

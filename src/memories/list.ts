@@ -2,8 +2,9 @@ import type { Caller, Tx } from "../db.ts";
 import { invalidInput } from "../problem.ts";
 import { MAX_TOTAL } from "../schema.ts";
 import { findIn } from "../search/service.ts";
+import { candidatesIn, taggedAlone } from "./candidates.ts";
 import { columns } from "./columns.ts";
-import { cursorFrom, cursorOf } from "./cursor.ts";
+import { cursorFrom, cursorOf, type Place } from "./cursor.ts";
 import { ANY, type Filter, matching, within } from "./filter.ts";
 import type { ListQuery, Memory, MemoryPage } from "./schema.ts";
 
@@ -31,22 +32,61 @@ export async function listMemories(caller: Caller, query: Paging, filter: Filter
       return pageOf(found, size, page, total);
     }
     const offset = cursor ? 0 : (page - 1) * size;
-    const rows = is_newest_first
-      ? await newest(tx, filter, offset, size, cursor)
-      : await sorted(tx, filter, offset, size, query);
+    const before = cursor ? cursorFrom(cursor) : null;
+    const few = await amongFew(tx, filter, { offset, size, before, query });
+    const rows =
+      few?.rows ??
+      (await (is_newest_first ? newest(tx, filter, offset, size, before) : sorted(tx, filter, offset, size, query)));
     if (cursor) return { ...pageOf(rows, size, null, null), next_cursor: nextOf(rows, size) };
     // The last page says by itself how many there are; a page beyond it does not.
     const is_told = rows.length <= size && (rows.length > 0 || offset === 0);
-    const total = is_told ? offset + rows.length : await countUpTo(tx, filter);
+    const total = few?.total ?? (is_told ? offset + rows.length : await countUpTo(tx, filter));
     return { ...pageOf(rows, size, page, total), next_cursor: is_newest_first ? nextOf(rows, size) : null };
   });
   caller.recalled(search_query ? "search" : "list", answer.items);
   return answer;
 }
 
+interface Stretch {
+  offset: number;
+  size: number;
+  /** Only what comes after this place, newest first. */
+  before: Place | null;
+  query: Paging;
+}
+
+/** A page, and how many there are, where few memories can fit the filter: all of these are looked at. Else null. */
+async function amongFew(tx: Tx, filter: Filter, { offset, size, before, query }: Stretch) {
+  const few = await candidatesIn(tx, filter);
+  if (!few) return null;
+  const { column, direction } = orderOf(tx, query);
+  const rows = await tx<(Memory & { total: number })[]>`
+    with fitting as materialized (
+      select memories.id, ${column} as place
+      from brain.memories
+      join brain.spaces on spaces.id = space_id
+      where memories.id = any (${few.ids}::uuid[]) and ${matching(tx, few.filter)} and ${within(tx, filter)}
+    ),
+    page as (
+      select id, place
+      from fitting
+      where ${before ? tx`(place, id) < (${before.created_at}, ${before.id})` : tx`true`}
+      order by place ${direction}, id ${direction}
+      offset ${offset}
+      limit ${size + 1}
+    )
+    select (select count(*)::int from fitting) as total, ${columns(tx)}
+    from page
+    join brain.memories using (id)
+    join brain.spaces on spaces.id = space_id
+    order by place ${direction}, id ${direction}`;
+  // A page beyond the last has no row to tell the total.
+  const total = rows[0]?.total ?? (offset === 0 ? 0 : null);
+  return { rows: rows.map(({ total: _, ...memory }) => memory), total };
+}
+
 /** One row more than the page, to know whether there is a next one. */
-function newest(tx: Tx, filter: Filter, offset: number, size: number, cursor: string | undefined): Promise<Memory[]> {
-  const before = cursor ? cursorFrom(cursor) : null;
+function newest(tx: Tx, filter: Filter, offset: number, size: number, before: Place | null): Promise<Memory[]> {
   // A lateral page per visible space, so that the index gives each one's newest rows and the walk never leaves what
   // the caller sees; keys first, so that what is skipped is never fetched.
   return tx<Memory[]>`
@@ -74,7 +114,18 @@ function newest(tx: Tx, filter: Filter, offset: number, size: number, cursor: st
 
 /** By another column: every row that fits is looked at, so it is for pages and not for walking. */
 function sorted(tx: Tx, filter: Filter, offset: number, size: number, query: Paging): Promise<Memory[]> {
-  const { sort_column = "created_at", sort_direction } = query;
+  const { column, direction } = orderOf(tx, query);
+  return tx<Memory[]>`
+    select ${columns(tx)}
+    from brain.memories
+    join brain.spaces on spaces.id = space_id
+    where ${matching(tx, filter)} and ${within(tx, filter)}
+    order by ${column} ${direction}, memories.id ${direction}
+    offset ${offset}
+    limit ${size + 1}`;
+}
+
+function orderOf(tx: Tx, { sort_column = "created_at", sort_direction }: Paging) {
   const column = {
     created_at: tx`memories.created_at`,
     updated_at: tx`updated_at`,
@@ -83,27 +134,20 @@ function sorted(tx: Tx, filter: Filter, offset: number, size: number, query: Pag
     category: tx`category`,
   }[sort_column];
   const is_ascending = (sort_direction ?? (sort_column.endsWith("_at") ? "desc" : "asc")) === "asc";
-  return tx<Memory[]>`
-    select ${columns(tx)}
-    from brain.memories
-    join brain.spaces on spaces.id = space_id
-    where ${matching(tx, filter)} and ${within(tx, filter)}
-    order by ${column} ${is_ascending ? tx`asc` : tx`desc`}, memories.id ${is_ascending ? tx`asc` : tx`desc`}
-    offset ${offset}
-    limit ${size + 1}`;
+  return { column, direction: is_ascending ? tx`asc` : tx`desc` };
 }
 
 /** Rows a filter finds, counted to one beyond MAX_TOTAL. */
 async function countUpTo(tx: Tx, filter: Filter): Promise<number> {
-  const [row] = await tx<{ total: number }[]>`
-    select count(*)::int as total
-    from (
+  const fitting =
+    taggedAlone(tx, filter) ??
+    tx`
       select
       from brain.memories
       join brain.spaces on spaces.id = space_id
-      where ${matching(tx, filter)} and ${within(tx, filter)}
-      limit ${MAX_TOTAL + 1}
-    ) as counted`;
+      where ${matching(tx, filter)} and ${within(tx, filter)}`;
+  const [row] = await tx<{ total: number }[]>`
+    select count(*)::int as total from (${fitting} limit ${MAX_TOTAL + 1}) as counted`;
   return row?.total ?? 0;
 }
 

@@ -93,7 +93,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
       'app.claim_jobs(integer)', 'app.finish_job(uuid)', 'app.fail_job(text,uuid,text)', 'app.tg_memories__keep_revision()',
       'app.revoke_token(text,timestamp with time zone)', 'app.tg_memories__audit()',
       'app.audit_denied(text,text,text,text,text,text)', 'app.seal_audit(integer)',
-      'app.log_recalls(jsonb)', 'app.recalls_of(uuid,integer)', 'app.purge_expired(integer)', 'app.derive(uuid,uuid[],boolean)', 'app.tg_memories__derive()',
+      'app.log_recalls(jsonb)', 'app.recalls_of(uuid,integer)', 'app.tg_memories__tag()', 'app.purge_expired(integer)', 'app.derive(uuid,uuid[],boolean)', 'app.tg_memories__derive()',
       'app.tg__audit()', 'app.tg_apps__audit()', 'app.tg_settings__audit()', 'app.read_audit(text,text[],text,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,integer)'
     )
     union all

@@ -1,5 +1,7 @@
 import type { Tx } from "../db.ts";
 import { type Filter, within } from "../memories/filter.ts";
+import type { Settings } from "../settings/schema.ts";
+import { settingsIn } from "../settings/service.ts";
 import { liftsOf, mostLifted } from "./context.ts";
 import { linksOf } from "./graph.ts";
 import { fitting, lexicalHits, type Reach } from "./lexical.ts";
@@ -41,14 +43,15 @@ export async function rank(tx: Tx, wanted: Wanted): Promise<{ ranking: Ranked[];
   const { query, filter, context = {}, meaning = null, by_meaning_only = false, keep, count_to } = wanted;
   const parsed = parseQuery(query);
   const space_ids = await spacesFor(tx, filter);
+  const { search: weights } = await settingsIn(tx);
   const said =
     meaning && by_meaning_only
       ? NOTHING_SAID
-      : await rankByWords(tx, parsed, { filter, space_ids, keep: Math.max(RANKED, keep), count_to });
+      : await rankByWords(tx, parsed, { filter, space_ids, keep: Math.max(RANKED, keep), count_to }, weights.graph);
   const meant = meaning ? await semanticHits(tx, meaning, parsed, filter, space_ids) : [];
   const ids = [...new Set([...said.ranking.slice(0, RANKED), ...meant.slice(0, RANKED)].map(({ id }) => id))];
   const lifts = Object.keys(context).length > 0 ? await liftsOf(tx, ids, context) : null;
-  const ranking = fused(said.ranking, meant).map(({ score, why, ...ranked }): Ranked => {
+  const ranking = fused(said.ranking, meant, weights).map(({ score, why, ...ranked }): Ranked => {
     const own = lifts?.get(ranked.id) ?? {};
     const lifted = Object.values(own).reduce((product, lift) => product * lift, 1) / mostLifted(context);
     return { ...ranked, score: Number((score * lifted).toFixed(6)), why: { ...why, lifts: own } };
@@ -64,8 +67,12 @@ const NOTHING_SAID: { ranking: Ranked[]; total: number } = { ranking: [], total:
 /** A place counts 1 / (SLOWNESS + place): what both ways have found comes before what only one has. */
 const SLOWNESS = 60;
 
-/** Both lists as one, by the reciprocals of the places in them. Where one is empty, the other as it is. */
-function fused(said: readonly Ranked[], meant: readonly { id: string; cosine: number }[]): Ranked[] {
+/** Both lists as one, by the reciprocals of the places in them, each as the org weighs it. Where one is empty, the other as it is. */
+function fused(
+  said: readonly Ranked[],
+  meant: readonly { id: string; cosine: number }[],
+  { lexical, semantic }: Settings["search"],
+): Ranked[] {
   if (meant.length === 0) return [...said];
   if (said.length === 0)
     return meant.map(({ id, cosine }) => ({
@@ -74,13 +81,14 @@ function fused(said: readonly Ranked[], meant: readonly { id: string; cosine: nu
       matched: ["semantic"],
       why: { ...NO_REASON, meaning: cosine },
     }));
-  const share = (place: number) => (SLOWNESS + 1) / (SLOWNESS + 1 + place) / 2;
-  const together = new Map(said.map((ranked, place) => [ranked.id, { ...ranked, score: share(place) }]));
+  const whole = lexical + semantic || 1;
+  const share = (place: number, weight: number) => ((SLOWNESS + 1) / (SLOWNESS + 1 + place)) * (weight / whole);
+  const together = new Map(said.map((ranked, place) => [ranked.id, { ...ranked, score: share(place, lexical) }]));
   for (const [place, { id, cosine }] of meant.entries()) {
     const known = together.get(id) ?? { id, score: 0, matched: [], why: NO_REASON };
     together.set(id, {
       id,
-      score: known.score + share(place),
+      score: known.score + share(place, semantic),
       matched: [...known.matched, "semantic"],
       why: { ...known.why, meaning: cosine },
     });
@@ -90,12 +98,13 @@ function fused(said: readonly Ranked[], meant: readonly { id: string; cosine: nu
 
 const NO_REASON: Why = { words: 0, terms: [], named: false, linked: 0, lifts: {} };
 
-async function rankByWords(tx: Tx, parsed: ParsedQuery, reach: Reach) {
+async function rankByWords(tx: Tx, parsed: ParsedQuery, reach: Reach, graph_weight: number) {
   const { filter, space_ids, count_to } = reach;
   const terms = await termsOf(tx, parsed.words, space_ids);
   const { hits, total } = await lexicalHits(tx, parsed, terms, reach);
   const in_threads = await scoresInThreads(tx, terms, hits, filter.states, space_ids);
-  const { earned: links, named } = parsed.words ? await linksOf(tx, parsed.words, hits, space_ids) : NO_LINKS;
+  const { earned: links, named } =
+    parsed.words && graph_weight > 0 ? await linksOf(tx, parsed.words, hits, space_ids) : NO_LINKS;
   const own = new Map(hits.map(({ id, score }) => [id, score]));
   const added = [...in_threads.keys(), ...links.keys()].filter((id) => !own.has(id));
   const fits = await fittingOf(tx, added, filter, parsed, space_ids);
@@ -105,7 +114,7 @@ async function rankByWords(tx: Tx, parsed: ParsedQuery, reach: Reach) {
   const ranking = [...own.keys(), ...fits].map((id): Ranked => {
     const words = in_threads.get(id) ?? own.get(id) ?? 0;
     const is_named = labelled.has(id) || named.has(id);
-    const linked = links.get(id) ?? 0;
+    const linked = Math.min(1, (links.get(id) ?? 0) * graph_weight);
     const matched: Result["matched"] = [];
     if (own.has(id)) matched.push("lexical");
     if (words > (own.get(id) ?? 0)) matched.push("thread");

@@ -8,17 +8,9 @@ const weight = (description: string) => t.Number({ minimum: 0, maximum: 10, desc
 /** What an org may set, by section. */
 const fields = {
   search: {
-    lexical: weight("How much words count among the ways of finding."),
-    semantic: weight("How much nearness of meaning counts, where there is an embedding space."),
-    graph: weight("How much being linked counts."),
-  },
-  embeddings: {
-    space: nullable(
-      t.String({
-        pattern: "^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$",
-        description: "Name of the embedding space in use.",
-      }),
-    ),
+    lexical: weight("How much the place among what words find counts beside the one among what is meant."),
+    semantic: weight("How much the place among what is meant counts, where there is an embedding space."),
+    graph: weight("How much being about what the query names counts."),
   },
   retention: {
     deleted_days: days(365, "Days for which what was deleted can be restored."),
@@ -29,7 +21,6 @@ const fields = {
 export const Settings = t.Object(
   {
     search: t.Object(fields.search, closed),
-    embeddings: t.Object(fields.embeddings, closed),
     retention: t.Object(fields.retention, closed),
   },
   closed,
@@ -40,7 +31,6 @@ export type Section = keyof Settings;
 /** What holds where an org has set nothing. */
 export const DEFAULTS: Settings = {
   search: { lexical: 1, semantic: 1, graph: 1 },
-  embeddings: { space: null },
   retention: { deleted_days: DELETED_DAYS, recall_days: RECALL_DAYS },
 };
 
@@ -62,7 +52,7 @@ const api_key = t.Optional(nullable(secrets.embeddings.api_key));
 export const NewSettings = t.Object(
   {
     search: t.Optional(optional(fields.search)),
-    embeddings: t.Optional(t.Composite([optional(fields.embeddings), t.Object({ api_key }, closed)], closed)),
+    embeddings: t.Optional(t.Object({ api_key }, closed)),
     retention: t.Optional(optional(fields.retention)),
   },
   closed,
@@ -72,19 +62,25 @@ export const NewSettings = t.Object(
 export const SettingsChanges = t.Object(
   {
     search: t.Optional(clearable(fields.search)),
-    embeddings: t.Optional(t.Composite([clearable(fields.embeddings), t.Object({ api_key }, closed)], closed)),
+    embeddings: t.Optional(t.Object({ api_key }, closed)),
     retention: t.Optional(clearable(fields.retention)),
   },
   { ...closed, minProperties: 1 },
 );
 
 /** Either, section by section. */
-export type GivenSettings = Partial<Record<Section, Record<string, unknown>>>;
+export type GivenSettings = Partial<Record<Section | "embeddings", Record<string, unknown>>>;
 
 export const Config = t.Object(
   {
     settings: Settings,
     secrets: t.Array(t.String(), { description: "Names of those that are set; what they are is never told." }),
+    embedding_space: nullable(
+      t.Object(
+        { model: t.String(), dimensions: t.Number() },
+        { ...closed, description: "Which vectors searches go by; `brain embeddings` changes it." },
+      ),
+    ),
     updated_at: nullable(Instant),
     updated_by: nullable(t.String({ description: "The sub of the user who set something last." })),
   },

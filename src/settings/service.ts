@@ -14,7 +14,7 @@ interface Row {
 const SECTIONS = Object.keys(DEFAULTS) as Section[];
 
 /** The settings of the caller's org. The route has asked for admin:read. */
-export const getConfig = (caller: Caller): Promise<Config> => caller.read(async (tx) => shown(await rowIn(tx)));
+export const getConfig = (caller: Caller): Promise<Config> => caller.read(async (tx) => shown(tx, await rowIn(tx)));
 
 /** The settings of the caller's org, for what goes by them. */
 export const settingsIn = async (tx: Tx): Promise<Settings> => effective((await rowIn(tx))?.settings ?? {});
@@ -46,7 +46,7 @@ function write(caller: Caller, change: (stored: Stored) => Stored, secrets: obje
       values (${settings}::text::jsonb, ${new_secrets}::text::jsonb)
       on conflict do nothing
       returning settings, secret_names, updated_at, updated_by`;
-    if (first) return shown(first);
+    if (first) return shown(tx, first);
     // Somebody has set something before: what they set is merged with, and nobody else may meanwhile.
     const [{ settings: stored } = { settings: {} }] = await tx<{ settings: Stored }[]>`
       select settings from brain.settings for update`;
@@ -55,7 +55,7 @@ function write(caller: Caller, change: (stored: Stored) => Stored, secrets: obje
       update brain.settings
       set settings = ${changed}::text::jsonb, secrets = ${new_secrets}::text::jsonb
       returning settings, secret_names, updated_at, updated_by`;
-    return shown(row);
+    return shown(tx, row);
   });
 }
 
@@ -82,12 +82,17 @@ const secretsOf = (given: GivenSettings) =>
     ),
   );
 
-const shown = (row: Row | undefined): Config => ({
-  settings: effective(row?.settings ?? {}),
-  secrets: row?.secret_names ?? [],
-  updated_at: row?.updated_at ?? null,
-  updated_by: row?.updated_by ?? null,
-});
+async function shown(tx: Tx, row: Row | undefined): Promise<Config> {
+  const [space = null] = await tx<{ model: string; dimensions: number }[]>`
+    select model, dimensions from brain.embedding_spaces where state = 'active'`;
+  return {
+    settings: effective(row?.settings ?? {}),
+    secrets: row?.secret_names ?? [],
+    embedding_space: space,
+    updated_at: row?.updated_at ?? null,
+    updated_by: row?.updated_by ?? null,
+  };
+}
 
 /** The defaults with what is stored over them; what this release does not know is left out. */
 const effective = (stored: Stored): Settings =>

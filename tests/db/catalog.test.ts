@@ -204,6 +204,7 @@ test("what the service may do, as a whole", async () => {
       "memory_embeddings select",
       "memory_entities select",
       "memory_revisions select",
+      "memory_tags select",
       "memory_terms select",
       "mentions select",
       "open_embedding_spaces",
@@ -223,6 +224,7 @@ test("what the service may do, as a whole", async () => {
       "space_sizes select",
       "space_words select",
       "spaces select",
+      "tag_key",
       "users select",
       "words_in",
     ]
@@ -247,6 +249,7 @@ test.each([
   "select secrets from brain.settings",
   "insert into brain.memory_access_log (org_id) values (gen_random_uuid())",
   "update brain.memory_entities set is_active = true",
+  "delete from brain.memory_tags",
   "select app.derive(gen_random_uuid(), '{}', true)",
   "update brain.memories set owner = 'x'",
   "update brain.memories set org_id = gen_random_uuid()",

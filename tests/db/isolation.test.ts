@@ -109,6 +109,7 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   events: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   memory_access_log: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   memory_entities: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  memory_tags: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   relations: { ada: 2, ben: 2, cyd: 1, eve: 2, otherAda: 2 },
   settings: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   memories: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },

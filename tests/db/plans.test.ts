@@ -17,25 +17,33 @@ const FEW = 30;
 beforeAll(async () => {
   world = await openWorld();
   for (const sub of ["many", "few"]) await world.api({ org: "acme", sub }).post("/memories", { content: "first" });
-  for (const [sub, rows] of Object.entries({ many: MANY, few: FEW - 1 }))
+  for (const [sub, from, to] of parts())
     await world.owner`
       insert into brain.memories (org_id, id, space_id, owner_id, owner, updated_by, app_id, app, content, category, entities,
                                   tags, created_at)
       select org_id, gen_random_uuid(), spaces.id, owner_id, sub, sub, apps.id, 'rest', 'row ' || n,
              case when n % 10 = 0 then 'decision' else 'note' end, array['thing ' || n],
-             jsonb_build_object(case sub when 'many' then 'theirs ' else 'own ' end || n, true), now() - n * interval '1 second'
-      from brain.users join brain.apps using (org_id) join brain.spaces using (org_id), generate_series(1, ${rows}) as n
+             jsonb_build_object(case sub when 'many' then 'theirs ' else 'own ' end || n, true, 'common', true,
+                                'half', n % 2, 'hundredth', n % 100), now() - n * interval '1 second'
+      from brain.users join brain.apps using (org_id) join brain.spaces using (org_id), generate_series(${from}::int, ${to}::int) as n
       where sub = ${sub} and owner_id = users.id and access_entity = 'user:' || sub`;
-  await world.owner`analyze brain.memories`;
-});
+  await world.owner`analyze brain.memories, brain.memory_tags`;
+}, 120_000);
 afterAll(() => world.close());
 
-/** Rows of brain.memories read by some work of the few's, all of its connections closed so that it is counted. */
+/** Whose rows, from which to which, a thousand at a time: one statement for all of them takes longer. */
+function* parts(): Generator<[sub: string, from: number, to: number]> {
+  for (const [sub, rows] of Object.entries({ many: MANY, few: FEW - 1 }))
+    for (let from = 1; from <= rows; from += 1000) yield [sub, from, Math.min(rows, from + 999)];
+}
+
+/** Rows of memories and of their tags read by some work of the few's, all of its connections closed so that it is counted. */
 async function rowsRead(work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>): Promise<number> {
   const read = async () => {
     const [row] = await world.owner<{ read: number }[]>`
-      select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
-      from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables where relid = 'brain.memories'::regclass`;
+      select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+      from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
+      where relid in ('brain.memories'::regclass, 'brain.memory_tags'::regclass)`;
     return row?.read ?? 0;
   };
   const before = await read();
@@ -59,6 +67,11 @@ test.each([
   ["a page of one tag", {}, { tag: "env=prod", evidence: ["x"] }],
   ["a page by any of some tags", {}, { tag: ["env=prod", "ok"], match: "any" as const }],
   ["a page about something", {}, { entity: "Bun", app: "rest", scope: "user" as const }],
+  ["a page by a tag that both use", {}, { tag: "common" }],
+  ["a page by a tag and value that both use", {}, { tag: "half=1" }],
+  ["a page by a tag only the colleague uses", {}, { tag: "theirs 77" }],
+  ["a page of an artifact", {}, { artifact_ref: "src/index.ts" }],
+  ["a page of a source", {}, { source: "import" as const }],
   ["a state with no rows", {}, { state: "archived" as const }],
   ["a search", { search_query: "row" }, {}],
   ["a search for a word only the colleague uses", { search_query: "9999" }, {}],
@@ -91,6 +104,34 @@ test("more than 10,000 are counted as at least that many", async () => {
   });
   const { body: found } = await world.api({ org: "acme", sub: "many" }).post("/search", { query: "row", limit: 1 });
   expect(found.total_count).toBe(200);
+});
+
+test.each([
+  ["tag=common", 10_000, "at_least"],
+  ["tag=half=1", 5001, "exact"],
+  ["tag=half=1&states=active,archived", 5001, "exact"],
+  ["tag=hundredth=7", 100, "exact"],
+  ["tag=hundredth=7&tag=half=0", 0, "exact"],
+  ["tag=hundredth=20&category=decision", 100, "exact"],
+  ["tag=theirs%20500", 1, "exact"],
+  ["tag=half=1&category=note", 5001, "exact"],
+  ["tag=half=0&category=decision", 1000, "exact"],
+  ["tag=nothing", 0, "exact"],
+  ["category=decision", 1000, "exact"],
+  ["entity=thing-77", 1, "exact"],
+])("%s is counted as the pages hold it, few or many", async (query, total, total_is) => {
+  const api = world.api({ org: "acme", sub: "many" });
+  const { body } = await api.get(`/memories?size=20&${query}`);
+  expect([body.total, body.total_is, body.items.length]).toEqual([total, total_is, Math.min(20, total)]);
+  const { body: next } = await api.get(`/memories?size=20&page=2&${query}`);
+  expect([next.total, next.total_is]).toEqual([total, total_is]);
+  const ids = [...body.items, ...next.items].map(({ id }: { id: string }) => id);
+  expect(new Set(ids).size).toBe(Math.min(40, total));
+  const times = [...body.items, ...next.items].map(({ created_at }: { created_at: string }) => created_at);
+  expect(times).toEqual(times.toSorted().toReversed());
+  const cursor = body.next_cursor;
+  if (cursor) expect((await api.get(`/memories?size=20&cursor=${cursor}&${query}`)).body.items).toEqual(next.items);
+  expect((await api.get(`/memories?size=100&page=100&${query}`)).body.total).toBe(total);
 });
 
 test("a filter finds the last of more than 10,000 hits, not only what was left after a cut", async () => {

@@ -12,7 +12,6 @@ beforeEach(async () => {
 
 const DEFAULTS = {
   search: { lexical: 1, semantic: 1, graph: 1 },
-  embeddings: { space: null },
   retention: { deleted_days: 30, recall_days: 90 },
 };
 const KEY = "sk-a-secret-of-ours";
@@ -24,7 +23,10 @@ const secretsOf = async (org: string) =>
 
 test("where nothing is set the defaults hold, and are shown", async () => {
   const { status, body } = await config(ada);
-  expect([status, body]).toEqual([200, { settings: DEFAULTS, secrets: [], updated_at: null, updated_by: null }]);
+  expect([status, body]).toEqual([
+    200,
+    { settings: DEFAULTS, secrets: [], embedding_space: null, updated_at: null, updated_by: null },
+  ]);
 });
 
 test("PUT sets all anew, PATCH some, and both say who and when", async () => {
@@ -36,16 +38,13 @@ test("PUT sets all anew, PATCH some, and both say who and when", async () => {
       retention: { deleted_days: 7, recall_days: 90 },
     },
     secrets: [],
+    embedding_space: null,
     updated_at: expect.stringMatching(/Z$/),
     updated_by: "ada",
   });
-  const { body: patched } = await config(ben, "PATCH", {
-    search: { graph: 0.5, lexical: null },
-    embeddings: { space: "bge-m3:1024" },
-  });
+  const { body: patched } = await config(ben, "PATCH", { search: { graph: 0.5, lexical: null } });
   expect(patched.settings).toEqual({
     search: { lexical: 1, semantic: 1, graph: 0.5 },
-    embeddings: { space: "bge-m3:1024" },
     retention: { deleted_days: 7, recall_days: 90 },
   });
   expect(patched.updated_by).toBe("ben");
@@ -56,6 +55,32 @@ test("PUT sets all anew, PATCH some, and both say who and when", async () => {
     retention: { deleted_days: 30, recall_days: 1 },
   });
   expect((await config(ada, "PUT", {})).body.settings).toEqual(DEFAULTS);
+});
+
+test("tells the embedding space in use", async () => {
+  await world.owner`
+    insert into brain.embedding_spaces (org_id, id, model, dimensions, state)
+    values (app.org_key('acme'), 1, 'bge-m3', 1024, 'active'), (app.org_key('acme'), 2, 'other', 8, 'filling')`;
+  expect((await config(ada)).body.embedding_space).toEqual({ model: "bge-m3", dimensions: 1024 });
+  expect((await config(eve)).body.embedding_space).toBeNull();
+  await world.owner`delete from brain.embedding_spaces`;
+});
+
+test("a search goes by the weights of its org", async () => {
+  const { body } = await world.api(ada).post("/memories", { content: "it grinds slowly", entities: ["Quern"] });
+  await world.api(eve).post("/memories", { content: "it grinds slowly", entities: ["Quern"] });
+  const found = async (person: Person) => {
+    const { body } = await world.api(person).post("/search", { query: "Quern" });
+    return body.results.map(({ id, matched }: { id: string; matched: string[] }) => [id, ...matched]);
+  };
+  expect(await found(ada)).toEqual([[body.id, "lexical", "graph"]]);
+  const before = (await world.api(ada).post("/search", { query: "Quern" })).body.results[0].score;
+  await config(ada, "PATCH", { search: { graph: 3 } });
+  const { results } = (await world.api(ada).post("/search", { query: "Quern" })).body;
+  expect(results[0].score).toBeGreaterThan(before);
+  await config(ada, "PATCH", { search: { graph: 0 } });
+  expect(await found(ada)).toEqual([[body.id, "lexical"]]);
+  expect((await found(eve)).flat()).toContain("graph");
 });
 
 test("two who set different things at once both have set them", async () => {
@@ -80,7 +105,7 @@ test("orgs do not touch each other", async () => {
   const { body: before } = await config(ada);
   for (const [method, body, path] of [
     ["PUT", { search: { lexical: 1 } }, "/config"],
-    ["PATCH", { embeddings: { api_key: null, space: "theirs" } }, "/config"],
+    ["PATCH", { embeddings: { api_key: null }, search: { graph: 3 } }, "/config"],
     ["POST", undefined, "/config/reset"],
   ] as const)
     expect((await config(eve, method, body, path)).status).toBe(200);
@@ -95,7 +120,7 @@ describe("secrets", () => {
     expect(set.body).toMatchObject({ settings: DEFAULTS, secrets: ["embeddings.api_key"] });
     for (const [method, body] of [
       ["PATCH", { search: { lexical: 2 } }],
-      ["PATCH", { embeddings: { space: null } }],
+      ["PATCH", { embeddings: {} }],
       ["PUT", { retention: { deleted_days: 3 } }],
       ["PUT", {}],
     ] as const) {
@@ -108,7 +133,7 @@ describe("secrets", () => {
   });
 
   test("go with a reset", async () => {
-    await config(ada, "PUT", { search: { graph: 0 }, embeddings: { api_key: KEY, space: "x" } });
+    await config(ada, "PUT", { search: { graph: 0 }, embeddings: { api_key: KEY } });
     const { status, body } = await config(ada, "POST", undefined, "/config/reset");
     expect([status, body]).toEqual([200, expect.objectContaining({ settings: DEFAULTS, secrets: [] })]);
     expect(await secretsOf("acme")).toEqual({});
@@ -148,8 +173,7 @@ test.each([
   [{ retention: { deleted_days: 366 } }, "retention.deleted_days"],
   [{ retention: { recall_days: 3651 } }, "retention.recall_days"],
   [{ retention: { recall_days: 1.5 } }, "retention.recall_days"],
-  [{ embeddings: { space: "" } }, "embeddings.space"],
-  [{ embeddings: { space: "env:JWT_SECRET_KEY KEY" } }, "embeddings.space"],
+  [{ embeddings: { space: "x" } }, "embeddings.space"],
   [{ embeddings: { api_key: "" } }, "embeddings.api_key"],
   [{ embeddings: { url: "http://169.254.169.254/" } }, "embeddings.url"],
   [{ llm: {} }, "llm"],
