@@ -216,17 +216,22 @@ begin
     select distinct told.id, space_id, state, run from told cross join lateral app.keys_in(content) as run
   ),
   mentioned as (
-    select id, space_id, state, key, origin, rank from own
-    union all
-    -- Names the space knows already.
-    select runs.id, runs.space_id, runs.state, run, 'text', 5
-    from runs
-    cross join lateral (
-      select from brain.entities
-      where org_id = of_org and entities.space_id = runs.space_id and key = run and has_words
-      limit 1
-    ) as known
-    where not exists (select from own where own.id = runs.id and own.key = run)
+    -- The surest of each key. Sorted rather than looked for among the others: of a hundred memories at once that was
+    -- three quarters of the work, and it grew with their square.
+    select distinct on (id, key) *
+    from (
+      select id, space_id, state, key, origin, rank from own
+      union all
+      -- Names the space knows already.
+      select runs.id, runs.space_id, runs.state, run, 'text', 5
+      from runs
+      cross join lateral (
+        select from brain.entities
+        where org_id = of_org and entities.space_id = runs.space_id and key = run and has_words
+        limit 1
+      ) as known
+    ) as found
+    order by id, key, rank
   )
   insert into brain.memory_entities (org_id, space_id, memory_id, key, origin, is_active)
   select of_org, space_id, id, key, origin, state = 'active'

@@ -1,9 +1,8 @@
 import type { Server } from "bun";
-import { Elysia } from "elysia";
+import { Elysia, t } from "elysia";
 import { described } from "../http/described.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { receiveFile } from "../http/upload.ts";
-import { nullable } from "../schema.ts";
 import { exportMemories } from "./export.ts";
 import { importArchive } from "./import.ts";
 import { ExportRequest, ImportQuery, ImportReport } from "./schema.ts";
@@ -37,7 +36,7 @@ export const backupRoutes = (spool: Spool, server: () => Server<unknown> | null)
         }
       },
       {
-        body: nullable(ExportRequest),
+        body: t.Optional(ExportRequest),
         detail: described({
           summary: "Everything the caller sees, or a part of it, as a zip archive",
           tags: ["backup"],

@@ -3,13 +3,15 @@ import { stopServer } from "../support/server.ts";
 import { openWorld } from "../support/world.ts";
 
 /**
- * `bun tests/bench/entities.ts`: what each read of entities takes over REST, of 10,000 memories about 2,000 entities
- * beside as many of a colleague's and of another org's. Exits with 1 where one is over its limit.
+ * `bun tests/bench/entities.ts [memories] [entities]`: what each read of entities takes over REST, of 10,000 memories
+ * about 2,000 entities if nothing else is said, beside as many of a colleague's and of another org's. Exits with 1 where one is over its limit.
  */
-const SIZE = { memories: 10_000, entities: 2000 };
+const [memories = 10_000, entities = 2000] = process.argv.slice(2).map(Number);
 const ROUNDS = 15;
 
-const [hub, usual, rare, other] = [0, 40, 1900, 1700].map((rank) => encodeURIComponent(entityName(rank)));
+const [hub, usual, rare, other] = [0, 0.02, 0.95, 0.85]
+  .map((part) => Math.floor(part * entities))
+  .map((rank) => encodeURIComponent(entityName(rank)));
 /** The path of each read, and the most it may take, in ms, in the middle of its rounds. */
 const READS: [path: string, limit: number][] = [
   ["/entities", 50],
@@ -38,7 +40,7 @@ const people = [
 ];
 for (const person of people) {
   await world.api(person).post("/memories", { content: "first" });
-  await seedGraph(world.owner, { ...person, ...SIZE });
+  await seedGraph(world.owner, { ...person, memories, entities });
 }
 const [ada] = people;
 if (!ada) throw new Error("there is nobody");

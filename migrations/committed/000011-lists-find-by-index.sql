@@ -1,5 +1,5 @@
---! Previous: sha1:246350e5b7876931e0dfbcba4c57a7fce3a0fdb0
---! Hash: sha1:b2f927f4014b5360d385b028274544e582949401
+--! Previous: sha1:0a5d3a1f7c76c8402a769baaa00663a86f5a2df1
+--! Hash: sha1:f66bf0daa12f73ca79369521bb1921f2866ddbb7
 --! Message: lists find by index
 
 -- Lists find what is rare by an index: by category, state, artifact, source and tag. In the order of lists, so that a
