@@ -38,7 +38,7 @@ describe("a first start", () => {
     const { url, headers } = JSON.parse(configuration).mcpServers["coding-brain"];
     const client = new Client({ name: "test", version: "1" });
     await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
-    expect((await client.listTools()).tools.length).toBe(7);
+    expect((await client.listTools()).tools.length).toBe(8);
     const { structuredContent } = await client.callTool({ name: "whoami", arguments: {} });
     expect(structuredContent).toMatchObject({ user: "local", org: "local" });
     await client.close();
