@@ -188,9 +188,10 @@ async function plantByOwner(world: World, person: Person) {
 /** A vector of each of a person's memories, and a job that failed. Nobody is shown the model or the job. */
 async function plantVectors({ haystack, owner }: World, { org, sub }: Person) {
   const word = (column: string) => haystack.canary(`brain.${column}`);
+  const model = haystack.canary("brain.embedding_spaces.model", { org }); // the org's settings tell it
   await owner`
     insert into brain.embedding_spaces (org_id, id, model, dimensions, state)
-    values (app.org_key(${org}), 1, ${word("embedding_spaces.model")}, 8, 'active') on conflict do nothing`;
+    values (app.org_key(${org}), 1, ${model}, 8, 'active') on conflict do nothing`;
   await owner`
     insert into brain.memory_embeddings (org_id, space_id, embedding_space, memory_id, code, vector)
     select org_id, space_id, 1, id, b'10101010', '\\x0102030405060708' from brain.memories
