@@ -57,7 +57,7 @@ const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
 describe("the SDK's own client", () => {
   test("connects, lists, calls; what it stores came through the client of the path", async () => {
     const client = await connect(ada);
-    expect((await client.listTools()).tools.length).toBe(7);
+    expect((await client.listTools()).tools.length).toBe(8);
     const stored = await client.callTool({ name: "add_memories", arguments: { text: "over the old door" } });
     const { memories } = stored.structuredContent as { memories: { id: string }[] };
     const { body } = await world.api(ada).get(`/memories/${memories[0]?.id}`);
