@@ -47,11 +47,12 @@ const likeByTerms = (tx: Tx, memory_id: string) => tx`
     order by cardinality(positions) desc, char_length(lexeme) desc, lexeme
     limit ${MAX_WORDS}
   ),
-  -- Each memory is asked for each word: to take all its words apart took ten times as long.
+  -- Each memory is asked for each word: to take all its words apart took ten times as long. Lateral, or the planner may
+  -- turn it round and read every memory for each word.
   found as materialized (
-    select memories.id, words.lexeme, length(terms) as size
+    select memories.id, said.lexeme, length(terms) as size
     from ${activeMemories(tx)} as memories
-    join words on terms @@ query
+    cross join lateral (select lexeme from words where terms @@ query offset 0) as said
   ),
   weights as materialized (
     select lexeme, ln(1 + (select count(*) from ${activeMemories(tx)} as memories)::float8 / count(*)) as weight
