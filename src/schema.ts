@@ -77,6 +77,15 @@ export function offsetOf({ page = 1, size = 20 }: { page?: number; size?: number
 /** The schema, or null. */
 export const nullable = <S extends TSchema>(schema: S) => t.Union([schema, t.Null()]);
 
+/**
+ * Of a schema that allows null what else it allows, so that what does not fit can be told by its place; of any other
+ * schema itself.
+ */
+export function presentOf(schema: TSchema): TSchema {
+  const [only, nothing] = (schema.anyOf ?? []) as TSchema[];
+  return only && nothing?.type === "null" ? only : schema;
+}
+
 /** A closed set of words. Prints as `enum`, without the default t.UnionEnum would apply to absent fields. */
 export function oneOf<const W extends readonly [string, ...string[]]>(
   words: W,

@@ -4,7 +4,7 @@ import { type Identity, type TokenSettings, tokenVerifier } from "../auth/tokens
 import type { Database } from "../db.ts";
 import { checkJson } from "../json.ts";
 import { invalidInput, missingAuth, tokenRevoked } from "../problem.ts";
-import { parse } from "../schema.ts";
+import { parse, presentOf } from "../schema.ts";
 import { noteHeaders, noteRoute, onceRevoked, requestId } from "./answers.ts";
 import { clientAddress, type TrustedProxies } from "./client_address.ts";
 import { checkHeaders } from "./headers.ts";
@@ -96,7 +96,7 @@ export async function door(
       checkJson(body);
       // Before Elysia does: it makes a text of what does not fit, and fails at {"toString": 1} (1.4.30).
       const { body: schema } = schemasOf(methodOf(request), route);
-      return schema ? parse(schema, body) : body;
+      return schema ? parse(body === null ? schema : presentOf(schema), body) : body;
     })
     .onTransform({ as: "global" }, ({ request, route }) => {
       checkScope(request, route);

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Elysia, type TSchema } from "elysia";
 import { ROUTE_NEEDS } from "../auth/scopes.ts";
+import { presentOf } from "../schema.ts";
 import { VERSION } from "../version.ts";
 import { described, type RouteDetail } from "./described.ts";
 import { components, refTo, withNames } from "./openapi_parts.ts";
@@ -120,12 +121,10 @@ function requestBodyOf({ body, detail = {} }: RouteHooks) {
   }
   if (detail["x-json"]) return { required: true, content: { "application/json": { schema: {} } } };
   if (!body) return undefined;
-  // What may be null may be left out.
-  const [only, nothing] = (body.anyOf ?? []) as TSchema[];
-  const is_optional = nothing?.type === "null";
+  const present = presentOf(body);
   return {
-    required: !is_optional,
-    content: { "application/json": { schema: withNames(is_optional ? only : body) } },
+    required: present === body, // what may be null may be left out
+    content: { "application/json": { schema: withNames(present) } },
   };
 }
 

@@ -201,7 +201,7 @@ test("a client that goes away leaves no file and no place behind; one that reads
   for (let tries = 0; tries < 200 && spooled() > 0; tries++) await Bun.sleep(10);
   expect(spooled()).toBe(0);
   await server.stop(true);
-});
+}, 30_000);
 
 test("the spool is its owner's alone, its files have no names, and what a crash leaves is swept", async () => {
   const folder = join(DATA_DIR, "spool");
