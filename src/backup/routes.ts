@@ -1,8 +1,9 @@
 import type { Server } from "bun";
-import { Elysia, t } from "elysia";
+import { Elysia } from "elysia";
 import { described } from "../http/described.ts";
 import { signedIn } from "../http/signed_in.ts";
 import { receiveFile } from "../http/upload.ts";
+import { nullable } from "../schema.ts";
 import { exportMemories } from "./export.ts";
 import { importArchive } from "./import.ts";
 import { ExportRequest, ImportQuery, ImportReport } from "./schema.ts";
@@ -36,7 +37,7 @@ export const backupRoutes = (spool: Spool, server: () => Server<unknown> | null)
         }
       },
       {
-        body: t.Optional(ExportRequest),
+        body: nullable(ExportRequest), // may be left out
         detail: described({
           summary: "Everything the caller sees, or a part of it, as a zip archive",
           tags: ["backup"],

@@ -91,6 +91,15 @@ test("a request names a part: spaces, apps, categories, states, times", async ()
   expect(Object.keys(await exported(me, { access_entity: SPACE }))).toContain("graph.jsonl");
 });
 
+test("without a body it is all there is", async () => {
+  const headers = { authorization: `Bearer ${await tokenFor(cyd)}` };
+  const request = new Request("http://localhost/api/v1/backup/export", { method: "POST", headers });
+  const response = await world.app.handle(request);
+  expect(response.status).toBe(200);
+  const { "memories.jsonl": lines } = await membersOf(new Uint8Array(await response.arrayBuffer()));
+  expect(linesIn(lines).map(({ content }) => content)).toEqual(["cyd's own"]);
+});
+
 test.each([
   [{ app: "x" }, ["app"]],
   [{ access_entity: "nowhere" }, ["access_entity"]],
