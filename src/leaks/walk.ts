@@ -3,7 +3,7 @@ import { ghostAim, type Twins, type TwinsFor } from "./aims.ts";
 import { NOBODY, nameOf, type Person } from "./cast.ts";
 import { methodsOf } from "./method_probes.ts";
 import type { Planted } from "./plant.ts";
-import { type Aim, methodCall, type Own, type RouteProbe, type ToolProbe, toolCall } from "./probes.ts";
+import { type Aim, methodCall, type Own, type RouteProbe, type ToolProbe, toolCall } from "./probe.ts";
 import { openStream, type Stream } from "./streams.ts";
 import type { Answer, Ask, World } from "./world.ts";
 
