@@ -19,6 +19,10 @@ export const EXIT = {
   service_refused: 15,
   archive_broken: 16,
   import_incomplete: 17,
+  loss_not_accepted: 30,
+  nothing_to_roll_back: 31,
+  database_busy: 32,
+  rollback_failed: 33,
 } as const;
 
 /** A command that cannot go on: one sentence for the person at the terminal, one code for the script. */

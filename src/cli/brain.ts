@@ -12,6 +12,7 @@ import { addExport } from "./export.ts";
 import { addImport } from "./import.ts";
 import { addLeakCheck } from "./leak_check.ts";
 import { addMigrate } from "./migrate.ts";
+import { addRollback } from "./rollback.ts";
 import { addServe } from "./serve.ts";
 import { addToken } from "./token.ts";
 import { addUp } from "./up.ts";
@@ -35,6 +36,7 @@ const COMMANDS = [
   addConnect,
   addToken,
   addMigrate,
+  addRollback,
   addExport,
   addImport,
   addVerify,

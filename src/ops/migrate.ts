@@ -9,7 +9,7 @@ import { messageOf, Refusal } from "../refusal.ts";
 const MIGRATIONS = join(import.meta.dir, "../../migrations");
 
 /** Any number, so long as it is always this one: two runners wait for each other instead of failing. */
-const LOCK = 4_270_001;
+export const MIGRATION_LOCK = 4_270_001;
 
 const ROLES_MISSING = `The role brain_app is missing, and a migration does not make roles. Either run
   brain migrate --create
@@ -36,7 +36,7 @@ export async function migrateDatabase(owner_url: string): Promise<void> {
       throw new Refusal("database_unreachable", `The owner's database does not answer: ${messageOf(error)}.`, error);
     });
     try {
-      await session`select pg_advisory_lock(${LOCK})`;
+      await session`select pg_advisory_lock(${MIGRATION_LOCK})`;
       const [role] = await session`select from pg_roles where rolname = 'brain_app'`;
       if (!role) throw new Refusal("roles_missing", ROLES_MISSING);
       await expectNoNewer(session);

@@ -1,0 +1,199 @@
+import postgres from "postgres";
+import { messageOf, Refusal } from "../refusal.ts";
+import { MIGRATION_LOCK, newestMigration } from "./migrate.ts";
+import { committedMigrations, type Loss, type Rollback, readRollback } from "./rollback_file.ts";
+
+/** How many rows of a table go with a migration. */
+export interface AtRisk extends Loss {
+  readonly rows: number;
+}
+
+/** One of the ways back. */
+interface Way {
+  readonly applies: boolean;
+  readonly says: string;
+}
+
+/** What can be done to get back, as things are at this moment. */
+export interface RollbackPlan {
+  /** The newest migration the database has, by its committed file; null where it has none. */
+  readonly migration: string | null;
+  readonly ways: Readonly<Record<"R0" | "R1" | "R2" | "R3", Way>>;
+  readonly advised: "R0" | "R1" | "R2" | "R3" | null;
+  readonly at_risk: readonly AtRisk[];
+  readonly rows_at_risk: number;
+  /** What the migration did to rows of before, which a rollback leaves done. */
+  readonly stays: readonly string[];
+  /** Connections of the service that are open. */
+  readonly connections: number;
+  /** The command of R2, as it has to be typed; null where it does not apply. */
+  readonly command: string | null;
+}
+
+/** What was taken back. */
+export interface RolledBack {
+  readonly migration: string;
+  readonly at_risk: readonly AtRisk[];
+  readonly rows_lost: number;
+}
+
+/** Says which way back there is. As the owner of the database; only reads. Throws a Refusal where it does not answer. */
+export function planRollback(owner_url: string): Promise<RollbackPlan> {
+  return asOwner(owner_url, (sql) =>
+    sql.begin("isolation level repeatable read read only", async (tx) => {
+      const newest = await newestApplied(tx);
+      const [{ count = 0 } = {}] = await tx<{ count: number }[]>`
+        select count(*)::int from pg_stat_activity
+        where datname = current_database() and pg_has_role(usesysid, 'brain_app', 'member') and usename <> current_user
+          and not exists (select from pg_roles where pg_roles.oid = usesysid and rolsuper)`;
+      const file = newest === null ? null : rollbackOf(newest);
+      return planFrom(file, file ? await rowsAtRisk(tx, file) : [], count);
+    }),
+  );
+}
+
+/**
+ * Takes the newest migration back, if it is this one and exactly so many rows go with it, counted in the transaction
+ * that takes them away while nobody else can write them. Waits for a migration or a rollback under way. Throws a
+ * Refusal, and then nothing has changed.
+ */
+export function rollBack(owner_url: string, number: string, accepted: number): Promise<RolledBack> {
+  return asOwner(owner_url, (sql) =>
+    sql
+      .begin(async (tx) => {
+        // Of the transaction: nothing is held where this process ends in the middle.
+        await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
+        await tx`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '10s', true)`;
+        const newest = await newestApplied(tx);
+        if (newest !== `${number}.sql`)
+          throw new Refusal("nothing_to_roll_back", `The newest migration is ${newest ?? "none"}, not ${number}.sql.`);
+        const file = rollbackOf(newest);
+        for (const table of new Set(file.lost.map((loss) => loss.table)))
+          await tx`lock table ${tx(table)} in access exclusive mode`;
+        const at_risk = await rowsAtRisk(tx, file);
+        const rows_lost = total(at_risk);
+        if (rows_lost !== accepted)
+          throw new Refusal(
+            "loss_not_accepted",
+            `${rows_lost} rows would be lost, and ${accepted} were accepted: ${listOf(at_risk) || "none"}.`,
+          );
+        await tx.unsafe(file.sql);
+        await tx`delete from graphile_migrate.migrations where filename = ${newest}`;
+        return { migration: file.migration, at_risk, rows_lost };
+      })
+      .catch((error: unknown) => {
+        throw refusalFrom(error);
+      }),
+  );
+}
+
+/** Rows by table, for a sentence; empty where there are none. */
+export function listOf(at_risk: readonly AtRisk[]): string {
+  return at_risk
+    .filter(({ rows }) => rows > 0)
+    .map(({ table, condition, rows }) => `${rows} of ${table}${condition ? ` (${condition})` : ""}`)
+    .join(", ");
+}
+
+function planFrom(file: Rollback | null, at_risk: AtRisk[], connections: number): RollbackPlan {
+  const rows = total(at_risk);
+  const missing = committedMigrations().filter((name) => !file || name > file.migration);
+  const command = file && `brain rollback ${file.number} --accept-data-loss ${rows}`;
+  const loss = listOf(at_risk) ? `${rows} rows are lost: ${listOf(at_risk)}` : "no rows are lost";
+  const ways = {
+    R0: {
+      applies: missing.length > 0,
+      says: missing[0]
+        ? `${missing[0]} is not in the database: if it has failed, nothing of it is left, and nothing is to be done.`
+        : "Every migration of this release is in the database: none has failed.",
+    },
+    R1: {
+      applies: file?.release_before === "runs",
+      says: file
+        ? `The release before ${file.migration}, on the schema there is: ${file.release_before}.`
+        : "No migration is in the database.",
+    },
+    R2: {
+      applies: file !== null,
+      says: command ? `\`${command}\` takes ${file.migration} back; ${loss}.` : "No migration is in the database.",
+    },
+    R3: {
+      applies: file !== null,
+      says: "`brain restore` of the backup from before the migration, if there is one: what was written since is lost.",
+    },
+  };
+  return {
+    migration: file?.migration ?? null,
+    ways,
+    advised: advised(ways, rows),
+    at_risk,
+    rows_at_risk: rows,
+    stays: file?.stays ?? [],
+    connections,
+    command,
+  };
+}
+
+/** What costs nothing before what costs something. */
+function advised({ R0, R1, R2 }: RollbackPlan["ways"], rows: number): RollbackPlan["advised"] {
+  if (R0.applies) return "R0";
+  if (!R2.applies) return null;
+  if (rows === 0) return "R2";
+  return R1.applies ? "R1" : "R3";
+}
+
+const total = (at_risk: readonly AtRisk[]) => at_risk.reduce((sum, { rows }) => sum + rows, 0);
+
+/** The file graphile-migrate records as the last; null where it has none. Throws a Refusal for one this release does not know. */
+async function newestApplied(sql: postgres.Sql | postgres.TransactionSql): Promise<string | null> {
+  const [known] = await sql`select to_regclass('graphile_migrate.migrations') as name`;
+  if (!known?.name) return null;
+  const [row] = await sql<{ newest: string | null }[]>`select max(filename) as newest from graphile_migrate.migrations`;
+  const newest = row?.newest ?? null;
+  if (newest && newest > newestMigration())
+    throw new Refusal(
+      "newer_version",
+      `The schema is at ${newest}, and this release knows ${newestMigration()}. Use the newer release.`,
+    );
+  return newest;
+}
+
+function rollbackOf(filename: string): Rollback {
+  const file = readRollback(filename.slice(0, 6));
+  if (!file) throw new Refusal("nothing_to_roll_back", `This release cannot take ${filename} back; restore a backup.`);
+  return file;
+}
+
+async function rowsAtRisk(sql: postgres.TransactionSql, { lost }: Rollback): Promise<AtRisk[]> {
+  const counted: AtRisk[] = [];
+  for (const loss of lost) {
+    // The condition stands in a file of this release, and a test has read each.
+    const [row] = await sql.unsafe<{ rows: number }[]>(
+      `select count(*)::float8 as rows from ${loss.table} where ${loss.condition ?? true}`,
+    );
+    counted.push({ ...loss, rows: row?.rows ?? 0 });
+  }
+  return counted;
+}
+
+const LOCK_TIMEOUT = "55P03";
+const DEADLOCK = "40P01";
+
+function refusalFrom(error: unknown): Error {
+  if (error instanceof Refusal) return error;
+  if (error instanceof postgres.PostgresError && [LOCK_TIMEOUT, DEADLOCK].includes(error.code))
+    return new Refusal("database_busy", "Another transaction holds the tables; stop the service and try again.", error);
+  return new Refusal("rollback_failed", `Nothing has changed: ${messageOf(error)}.`, error);
+}
+
+async function asOwner<T>(url: string, work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    await sql`select`.catch((error: unknown) => {
+      throw new Refusal("database_unreachable", `The owner's database does not answer: ${messageOf(error)}.`, error);
+    });
+    return await work(sql);
+  } finally {
+    await sql.end();
+  }
+}
