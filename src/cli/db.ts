@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
+import { draftRollback } from "../ops/rollback_draft.ts";
 import { untilStopped } from "./signals.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -24,7 +25,7 @@ export function addDb(program: Command) {
     )
     .argument(
       "<action>",
-      `${Object.keys(ACTIONS).join(", ")}; or start: the embedded database alone, until Ctrl-C`,
+      `${Object.keys(ACTIONS).join(", ")}; or start: the embedded database alone, until Ctrl-C; or rollback-draft: begin the rollback of a migration that has none`,
       action,
     )
     .argument("[options...]", "handed on, such as --message 'what it does'")
@@ -34,6 +35,7 @@ export function addDb(program: Command) {
       "\nExits with graphile-migrate's own code; for status 1 means pending, 2 a current.sql in work, 3 both.",
     )
     .action(async (word: string, options: string[]) => {
+      if (word === "rollback-draft") return console.log(draftRollback() ?? "Every migration has a rollback.");
       const { owner_database_url, data_dir } = loadConfig();
       const args = [...(ACTIONS[word] ?? []), ...options];
       if (owner_database_url && word !== "start") return graphileMigrate(args, {});
@@ -56,8 +58,8 @@ export function addDb(program: Command) {
 }
 
 function action(word: string): string {
-  if (word !== "start" && !ACTIONS[word])
-    throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}, start.`);
+  if (word !== "start" && word !== "rollback-draft" && !ACTIONS[word])
+    throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}, start, rollback-draft.`);
   return word;
 }
 

@@ -63,7 +63,7 @@ export function rollBack(owner_url: string, number: string, accepted: number): P
       .begin(async (tx) => {
         // Of the transaction: nothing is held where this process ends in the middle.
         await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
-        await tx`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '10s', true)`;
+        await tx`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '5s', true)`;
         const newest = await newestApplied(tx);
         if (newest !== `${number}.sql`)
           throw new Refusal("nothing_to_roll_back", `The newest migration is ${newest ?? "none"}, not ${number}.sql.`);
@@ -181,9 +181,12 @@ const DEADLOCK = "40P01";
 
 function refusalFrom(error: unknown): Error {
   if (error instanceof Refusal) return error;
-  if (error instanceof postgres.PostgresError && [LOCK_TIMEOUT, DEADLOCK].includes(error.code))
+  if (!(error instanceof postgres.PostgresError))
+    return new Error(`Whether it was taken back, --plan says: ${messageOf(error)}`, { cause: error });
+  if ([LOCK_TIMEOUT, DEADLOCK].includes(error.code))
     return new Refusal("database_busy", "Another transaction holds the tables; stop the service and try again.", error);
-  return new Refusal("rollback_failed", `Nothing has changed: ${messageOf(error)}.`, error);
+  const what = [error.message, error.detail].filter(Boolean).join(": ");
+  return new Refusal("rollback_failed", `Nothing has changed: ${what.replace(/\.?$/, ".")}`, error);
 }
 
 async function asOwner<T>(url: string, work: (sql: postgres.Sql) => Promise<T>): Promise<T> {

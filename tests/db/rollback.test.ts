@@ -6,6 +6,7 @@ import { migrate } from "graphile-migrate";
 import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import postgres from "postgres";
 import { planRollback, rollBack } from "../../src/ops/rollback.ts";
+import { draftOf, draftRollback } from "../../src/ops/rollback_draft.ts";
 import { committedMigrations, type Rollback, readRollback } from "../../src/ops/rollback_file.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { type Rows, rowsOf, schemaOf } from "../support/schema.ts";
@@ -181,6 +182,16 @@ const newDemands = (before: string[], after: string[]) =>
       !before.some((known) => known.startsWith(item.split(" ", 2).join(" ")))
     );
   });
+
+test("a draft restores what sql/ said before, and is not taken for finished", () => {
+  const draft = draftOf("000005-what-memories-are-about.sql");
+  expect(draft.match(/^--! Restore: .+$/gm)).toEqual(["--! Restore: tenants.sql", "--! Restore: audit.sql"]);
+  expect(draft).toContain("-- All of purge.sql.");
+  expect(draft).toContain("-- create table brain.settings (");
+  expect(draft.replace(/^--.*\n/gm, "").trim()).toBe("");
+  expect(draft).toContain("--! Release before: ?");
+  expect(draftRollback()).toBeNull();
+});
 
 test("a database that went there and back again has the schema of one that went straight", async () => {
   const straight = await freshDatabase();
