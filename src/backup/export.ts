@@ -8,6 +8,7 @@ import { VERSION } from "../version.ts";
 import { FORMAT, FORMAT_VERSION } from "./archive_schema.ts";
 import { earlierShape } from "./earlier_shape.ts";
 import {
+  aliasesOf,
   type ExportedMemory,
   type ExportedRevision,
   eventsOf,
@@ -30,6 +31,7 @@ interface Counts {
   revisions: number;
   relations: number;
   events: number;
+  aliases: number;
 }
 
 /**
@@ -82,7 +84,7 @@ const isOfWholeSpaces = ({ app_ids, categories, from_date, to_date, states }: Fi
 
 async function writeArchive(caller: Caller, tx: Tx, request: ExportRequest, filter: Filter, file: SpoolFile) {
   const ids = await idsOf(tx, filter);
-  const counts: Counts = { memories: 0, revisions: 0, relations: 0, events: 0 };
+  const counts: Counts = { memories: 0, revisions: 0, relations: 0, events: 0, aliases: 0 };
   const members: { name: string; bytes: number; sha256: string }[] = [];
   const { include_vectors: _, ...asked } = request;
 
@@ -164,7 +166,7 @@ async function* oneByOne(tx: Tx, ids: string[]): AsyncGenerator<ExportedRevision
   for await (const rows of revisionsOf(tx, ids)) yield* rows;
 }
 
-/** What is said of entities by no memory. */
+/** What is said of entities by no memory, and which names are one. */
 async function* graphLines(tx: Tx, spaces: readonly string[] | null, counts: Counts): AsyncGenerator<string> {
   const is_wanted = (access_entity: string) => spaces === null || spaces.includes(access_entity);
   for await (const rows of relationsOf(tx, null).cursor(1000))
@@ -178,5 +180,11 @@ async function* graphLines(tx: Tx, spaces: readonly string[] | null, counts: Cou
       if (is_wanted(event.access_entity)) {
         counts.events++;
         yield `${JSON.stringify({ kind: "event", ...event })}\n`;
+      }
+  for await (const rows of aliasesOf(tx).cursor(1000))
+    for (const alias of rows)
+      if (is_wanted(alias.access_entity)) {
+        counts.aliases++;
+        yield `${JSON.stringify({ kind: "alias", ...alias })}\n`;
       }
 }

@@ -95,7 +95,16 @@ async function sendParts(
   return total;
 }
 
-const COUNTS = ["created", "updated", "skipped", "rejected", "relations", "events", "links_left_out"] as const;
+const COUNTS = [
+  "created",
+  "updated",
+  "skipped",
+  "rejected",
+  "relations",
+  "events",
+  "aliases",
+  "links_left_out",
+] as const;
 
 function sumOf(total: Total, report: ImportReport): Total {
   const counts = Object.fromEntries(COUNTS.map((name) => [name, total[name] + report[name]]));

@@ -35,7 +35,9 @@ test("export writes what the service gives, checked, for its owner's eyes", asyn
   expect([code, err, out]).toEqual([
     0,
     "",
-    expect.stringMatching(/one\.zip: [\d.]+ (bytes|kB), 1 memories, 0 revisions, 0 relations, 0 events\.\n$/),
+    expect.stringMatching(
+      /one\.zip: [\d.]+ (bytes|kB), 1 memories, 0 revisions, 0 relations, 0 events, 0 aliases\.\n$/,
+    ),
   ]);
   expect(statSync(at("one.zip")).mode & 0o777).toBe(0o600);
   expect((await membersOf(readFileSync(at("one.zip"))))["memories.jsonl"]).toContain("we use bun here");

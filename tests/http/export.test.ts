@@ -30,7 +30,7 @@ test("the archive has what its manifest says, byte for byte", async () => {
   const { "manifest.json": text = "", ...members } = await exported(me);
   const manifest = JSON.parse(text);
   expect(manifest).toMatchObject({ format: "coding-brain", version: 1, org: "manifest", user: "ada", filter: {} });
-  expect(manifest.counts).toEqual({ memories: 2, revisions: 0, relations: 0, events: 0 });
+  expect(manifest.counts).toEqual({ memories: 2, revisions: 0, relations: 0, events: 0, aliases: 0 });
   expect(manifest.members).toEqual(
     Object.entries(members).map(([name, content]) => ({
       name,
