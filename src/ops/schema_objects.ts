@@ -7,9 +7,10 @@ export type SchemaObjects = Readonly<Record<string, string>>;
  * What is in the schemas brain, app and ops: tables, columns, constraints, indexes, policies, triggers, functions, rights.
  * Not in it: comments, the order of columns, who the owner is, and what PostgreSQL keeps by itself. Any role may ask.
  * How PostgreSQL prints an expression changes with its major version, and the hashes with it. In a transaction alone: it
- * sets search_path, so that names are printed with their schema.
+ * needs a search_path that has names printed with their schema, and puts it back.
  */
 export async function schemaObjects(tx: postgres.ISql): Promise<SchemaObjects> {
+  const [set] = await tx<{ path: string }[]>`select current_setting('search_path') as path`;
   await tx`select set_config('search_path', 'pg_catalog', true)`;
   const rows = await tx<{ object: string; hash: string }[]>`
     with schemas as (
@@ -111,6 +112,7 @@ export async function schemaObjects(tx: postgres.ISql): Promise<SchemaObjects> {
     select object, encode(sha256(convert_to(definition, 'UTF8')), 'hex') as hash
     from objects
     order by object collate "C", hash`;
+  await tx`select set_config('search_path', ${set?.path ?? ""}, true)`;
   return Object.fromEntries(rows.map(({ object, hash }) => [object, hash]));
 }
 

@@ -19,8 +19,8 @@ export interface Snapshot {
 interface Options {
   /** Whose tables; the tenants' alone when nothing is said. */
   schemas?: readonly string[];
-  /** Columns that do not count, by `schema.table`. */
-  leave_out?: Readonly<Record<string, readonly string[]>>;
+  /** Of these tables these columns, by `schema.table`, and of no others; all when nothing is said. */
+  only?: Readonly<Record<string, readonly string[]>>;
   /** Hears how many rows have been read of a table. */
   progress?: (table: string, rows: number) => void;
 }
@@ -34,11 +34,11 @@ const HASH_LINE_BYTES = 65; // 64 digits and a line feed
  * Refusal where the role cannot see every row.
  */
 export async function takeSnapshot(tx: postgres.ISql, options: Options = {}): Promise<Snapshot> {
-  const { schemas = ["brain"], leave_out = {}, progress = () => {} } = options;
+  const { schemas = ["brain"], only = null, progress = () => {} } = options;
   await expectSeesAll(tx, schemas);
   await sayItOneWay(tx);
   const tables: Record<string, TableSnapshot> = {};
-  for (const { name, columns, statement } of await statements(tx, schemas, leave_out)) {
+  for (const { name, columns, statement } of await statements(tx, schemas, only)) {
     const hasher = new Bun.CryptoHasher("sha256").update(`${JSON.stringify(columns)}\n`);
     let bytes = 0;
     for await (const chunk of await tx.unsafe(statement).readable()) {
@@ -49,6 +49,11 @@ export async function takeSnapshot(tx: postgres.ISql, options: Options = {}): Pr
     tables[name] = { rows: bytes / HASH_LINE_BYTES, checksum: hasher.digest("hex"), columns };
   }
   return { schema_hash: schemaHash(await schemaObjects(tx)), tables };
+}
+
+/** The tables of schemas as `schema.table`, quoted where that is needed, each with the columns a checksum is over. */
+export async function tableColumns(tx: postgres.ISql, schemas: readonly string[]): Promise<Map<string, string[]>> {
+  return new Map((await statements(tx, schemas, null)).map(({ name, columns }) => [name, columns]));
 }
 
 /** As text a value must look the same whoever asks, wherever. For the rest of the transaction. */
@@ -79,25 +84,23 @@ export async function expectSeesAll(tx: postgres.ISql, schemas: readonly string[
 }
 
 /** The server writes them, and quotes what goes into them. Text is ordered by its bytes, whatever the database's locale. */
-function statements(
-  tx: postgres.ISql,
-  schemas: readonly string[],
-  leave_out: Readonly<Record<string, readonly string[]>>,
-) {
+function statements(tx: postgres.ISql, schemas: readonly string[], only: Readonly<Record<string, readonly string[]>>) {
   return tx<{ name: string; columns: string[]; statement: string }[]>`
     with tables as (
       select pg_class.oid, format('%I.%I', nspname, relname) as name
       from pg_class
       join pg_namespace on pg_namespace.oid = relnamespace
       where nspname = any (${schemas as string[]}) and relkind = 'r'
+        and coalesce(${only && JSON.stringify(only)}::text::jsonb ? format('%I.%I', nspname, relname), true)
     ),
     columns as (
-      select tables.oid, array_agg(attname::text order by attname collate "C") as names,
+      select tables.oid,
+             coalesce(array_agg(attname::text order by attname collate "C") filter (where attname is not null), '{}') as names,
              string_agg(format('case when %1$I is null then ''-'' else octet_length(%1$I::text) || '':'' || %1$I::text end', attname),
                         ' || ' order by attname collate "C") as encoded
       from tables
-      join pg_attribute on attrelid = tables.oid and attnum > 0 and not attisdropped and attgenerated = ''
-      where not coalesce(${JSON.stringify(leave_out)}::text::jsonb -> name ? attname::text, false)
+      left join pg_attribute on attrelid = tables.oid and attnum > 0 and not attisdropped and attgenerated = ''
+        and coalesce(${only && JSON.stringify(only)}::text::jsonb -> name ? attname::text, true)
       group by tables.oid
     ),
     keys as (
@@ -111,7 +114,7 @@ function statements(
     )
     select name, names as columns,
            format('copy (select encode(sha256(convert_to(%s, ''UTF8'')), ''hex'') from %s order by %s) to stdout',
-                  encoded, name, coalesce(listed, '1')) as statement
+                  coalesce(encoded, ''''''), name, coalesce(listed, '1')) as statement
     from tables
     join columns using (oid)
     left join keys using (oid)
