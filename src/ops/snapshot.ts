@@ -16,11 +16,13 @@ export interface Snapshot {
   readonly tables: Readonly<Record<string, TableSnapshot>>;
 }
 
+type Only = Readonly<Record<string, readonly string[]>> | null;
+
 interface Options {
   /** Whose tables; the tenants' alone when nothing is said. */
   schemas?: readonly string[];
   /** Of these tables these columns, by `schema.table`, and of no others; all when nothing is said. */
-  only?: Readonly<Record<string, readonly string[]>>;
+  only?: Only;
   /** Hears how many rows have been read of a table. */
   progress?: (table: string, rows: number) => void;
 }
@@ -84,7 +86,7 @@ export async function expectSeesAll(tx: postgres.ISql, schemas: readonly string[
 }
 
 /** The server writes them, and quotes what goes into them. Text is ordered by its bytes, whatever the database's locale. */
-function statements(tx: postgres.ISql, schemas: readonly string[], only: Readonly<Record<string, readonly string[]>>) {
+function statements(tx: postgres.ISql, schemas: readonly string[], only: Only) {
   return tx<{ name: string; columns: string[]; statement: string }[]>`
     with tables as (
       select pg_class.oid, format('%I.%I', nspname, relname) as name
