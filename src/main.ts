@@ -9,7 +9,7 @@ import { startWorker } from "./embeddings/worker.ts";
 import { MAX_READ_HEADER_BYTES } from "./http/headers.ts";
 import type { Log } from "./log.ts";
 import { OFFER } from "./mcp/offer.ts";
-import { newestMigration } from "./ops/migrate.ts";
+import { newestMigration } from "./ops/committed.ts";
 import { startRecallWriter } from "./recalls/writer.ts";
 import { messageOf, Refusal } from "./refusal.ts";
 import { startPurger } from "./retention/purger.ts";

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { type Config, ConfigError, loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
-import { migrateDatabase, newestMigration } from "../ops/migrate.ts";
+import { newestMigration } from "../ops/committed.ts";
+import { migrateDatabase } from "../ops/migrate.ts";
 import { prepareDatabase } from "../ops/roles.ts";
 
 /** Adds `brain migrate` to the program. */

@@ -1,7 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-
-const MIGRATIONS = join(import.meta.dir, "../../migrations");
+import { committedMigrations, MIGRATIONS } from "./committed.ts";
 
 /** Rows that go when a migration is taken back: all of a table, or those a condition holds for. */
 export interface Loss {
@@ -26,29 +25,24 @@ export interface Rollback {
   readonly sql: string;
 }
 
-/** The committed migrations, oldest first. */
-export function committedMigrations(): string[] {
-  return readdirSync(join(MIGRATIONS, "committed")).sort();
-}
-
-/** The rollback of a migration of six digits; null where this release has none. Throws where it cannot be read. */
-export function readRollback(number: string): Rollback | null {
-  const path = join(MIGRATIONS, "rollback", `${number}.sql`);
+/** The rollback of a migration, by the name graphile-migrate records; null where this release has none. Throws where it cannot be read. */
+export function readRollback(filename: string): Rollback | null {
+  const path = join(MIGRATIONS, "rollback", filename);
   if (!existsSync(path)) return null;
   const text = readFileSync(path, "utf8");
   const one = (name: string) => {
     const [value, ...others] = saysOf(text, name);
-    if (!value || others.length > 0) throw new Error(`migrations/rollback/${number}.sql must say once: ${name}.`);
+    if (!value || others.length > 0) throw new Error(`migrations/rollback/${filename} must say once: ${name}.`);
     return value;
   };
   return {
-    number,
+    number: filename.slice(0, 6),
     migration: one("Rolls back"),
     release_before: one("Release before"),
     lost: saysOf(text, "Lost").map(lossOf),
     derived: saysOf(text, "Derived"),
     stays: saysOf(text, "Stays"),
-    sql: written(text, number),
+    sql: written(text, filename),
   };
 }
 
@@ -67,15 +61,17 @@ function lossOf(said: string): Loss {
  * `--! Restore: x.sql` stands for what sql/x.sql said before the migration, which the committed files hold word for
  * word: nothing is copied by hand, and a committed file never changes.
  */
-function written(text: string, number: string): string {
+function written(text: string, filename: string): string {
   return text.replace(/^--! Restore: (.+)$/gm, (_, file: string) => {
-    const before = committedMigrations().filter((name) => name < number);
-    for (const name of before.reverse()) {
-      const held = readFileSync(join(MIGRATIONS, "committed", name), "utf8").match(
-        new RegExp(`^--! Included ${RegExp.escape(file)}\n([\\s\\S]*?)^--! EndIncluded ${RegExp.escape(file)}$`, "m"),
-      );
-      if (held) return `-- sql/${file}, as of ${name}\n${held[1]}`;
+    const included = new RegExp(
+      `^--! Included ${RegExp.escape(file)}\\n([\\s\\S]*?)^--! EndIncluded ${RegExp.escape(file)}$`,
+      "m",
+    );
+    const before = committedMigrations().filter((one) => one.filename < filename);
+    for (const { file: name, body } of before.reverse()) {
+      const held = included.exec(body)?.[1];
+      if (held) return `-- sql/${file}, as of ${name}\n${held}`;
     }
-    throw new Error(`No migration before ${number} includes ${file}.`);
+    throw new Error(`No migration before ${filename} includes ${file}.`);
   });
 }

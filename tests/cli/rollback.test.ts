@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import postgres from "postgres";
-import { migrateDatabase, newestMigration } from "../../src/ops/migrate.ts";
-import { rollBack } from "../../src/ops/rollback.ts";
-import { committedMigrations } from "../../src/ops/rollback_file.ts";
+import { committedMigrations, newestMigration } from "../../src/ops/committed.ts";
+import { migrateDatabase } from "../../src/ops/migrate.ts";
+import { planRollback, rollBack } from "../../src/ops/rollback.ts";
 import { EXIT } from "../../src/refusal.ts";
 import { brain, spawnBrain } from "../support/processes.ts";
 import { schemaOf } from "../support/schema.ts";
@@ -27,16 +27,15 @@ afterEach(async () => {
 
 const rollback = (...args: string[]) => brain(["rollback", ...args], { OWNER_DATABASE_URL: database.owner_url });
 const newest = async () => (await owner`select max(filename) as name from graphile_migrate.migrations`)[0]?.name;
-/** Takes back what came after a migration, none of which loses a row. */
+const loss = async () => (await planRollback(database.owner_url)).rows_at_risk;
+/** Takes back what came after a migration, with what is lost by it. */
 async function downTo(number: string) {
-  for (const name of committedMigrations().reverse())
-    if (name.slice(0, 6) > number) await rollBack(database.owner_url, name.slice(0, 6), 0);
+  for (const { filename } of committedMigrations().reverse())
+    if (filename > `${number}.sql`) await rollBack(database.owner_url, filename.slice(0, 6), await loss());
 }
+/** The migration before another. */
 const before = (number: string) =>
-  `${committedMigrations()
-    .filter((name) => name < number)
-    .at(-1)
-    ?.slice(0, 6)}.sql`;
+  committedMigrations().findLast(({ filename }) => filename < `${number}.sql`)?.filename;
 
 describe("the plan", () => {
   test("names the migration, the ways, the rows of each table, and the command; and changes nothing", async () => {
@@ -68,10 +67,10 @@ describe("the plan", () => {
     expect(await schemaOf(owner)).toEqual(schema);
   });
 
-  test("advises R2 where no row is lost, in words too, and nothing without a migration", async () => {
+  test("in words; and of a database without a migration", async () => {
     const { out } = await rollback("--plan");
     expect(out).toContain("R0 does not apply");
-    expect(out).toContain(`R2 applies (advised): \`brain rollback ${NEWEST} --accept-data-loss 0\``);
+    expect(out).toContain(`R2 applies (advised): \`brain rollback ${NEWEST} --accept-data-loss ${await loss()}\``);
     const empty = await emptyDatabase();
     const { code, out: nothing } = await brain(["rollback", "--plan", "--json"], {
       OWNER_DATABASE_URL: empty.owner_url,
@@ -86,11 +85,11 @@ describe("the plan", () => {
 
 describe("every way to end", () => {
   test("done: the schema, what graphile-migrate records and readiness agree; run twice it is refused", async () => {
-    const { code, out } = await rollback(NEWEST, "--accept-data-loss", "0", "--json");
-    expect({ code, done: JSON.parse(out) }).toMatchObject({ code: 0, done: { rows_lost: 0 } });
+    const rows = await loss();
+    const { code, out } = await rollback(NEWEST, "--accept-data-loss", String(rows), "--json");
+    expect({ code, done: JSON.parse(out) }).toMatchObject({ code: 0, done: { rows_lost: rows } });
     expect(await newest()).toBe(before(NEWEST));
-    expect((await owner`select app.schema_state() as name`)[0]?.name).toBe(before(NEWEST));
-    const again = await rollback(NEWEST, "--accept-data-loss", "0");
+    const again = await rollback(NEWEST, "--accept-data-loss", String(rows));
     expect(again).toMatchObject({ code: EXIT.nothing_to_roll_back });
     expect(again.err).toContain(`The newest migration is ${before(NEWEST)}, not ${NEWEST}.sql.`);
     expect(await newest()).toBe(before(NEWEST));
@@ -98,7 +97,9 @@ describe("every way to end", () => {
 
   test("loss_not_accepted: no number, or another than there would be", async () => {
     expect(await rollback(NEWEST)).toMatchObject({ code: EXIT.loss_not_accepted });
-    expect(await rollback(NEWEST, "--accept-data-loss", "1")).toMatchObject({ code: EXIT.loss_not_accepted });
+    const other = String((await loss()) + 1);
+    expect(await rollback(NEWEST, "--accept-data-loss", other)).toMatchObject({ code: EXIT.loss_not_accepted });
+    expect(String((await loss()) + 1)).toBe(other); // being refused is no row either
     await downTo(VECTORS);
     await seed(owner, Number(VECTORS));
     const schema = await schemaOf(owner);
@@ -140,11 +141,22 @@ describe("every way to end", () => {
     expect(await schemaOf(owner)).toEqual(schema);
   });
 
-  test("rollback_failed: as a role that is not the owner", async () => {
-    const { code, err } = await brain(["rollback", NEWEST, "--accept-data-loss", "0"], {
-      OWNER_DATABASE_URL: database.service_url,
+  test("owner_refused: as the service's role", async () => {
+    const service = { OWNER_DATABASE_URL: database.service_url };
+    expect(await brain(["rollback", "--plan"], service)).toMatchObject({ code: EXIT.owner_refused });
+    expect(await brain(["rollback", NEWEST, "--accept-data-loss", "0"], service)).toMatchObject({
+      code: EXIT.owner_refused,
     });
-    expect({ code, err }).toEqual({ code: EXIT.rollback_failed, err: expect.stringContaining("permission denied") });
+  });
+
+  test("drifted: the schema is not as the last run left it", async () => {
+    await owner`alter table brain.memories add column mine text`;
+    const { code, err } = await rollback(NEWEST, "--accept-data-loss", String(await loss()));
+    expect({ code, err }).toEqual({
+      code: EXIT.drifted,
+      err: expect.stringContaining("brain.memories.mine was added"),
+    });
+    expect(await newest()).toBe(`${NEWEST}.sql`);
   });
 
   test("newer_version and database_unreachable", async () => {
@@ -157,16 +169,17 @@ describe("every way to end", () => {
 });
 
 test("two at once: one takes it back, the other finds it gone", async () => {
-  const both = await Promise.allSettled([0, 0].map((rows) => rollBack(database.owner_url, NEWEST, rows)));
+  const rows = await loss();
+  const both = await Promise.allSettled([1, 2].map(() => rollBack(database.owner_url, NEWEST, rows)));
   expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
   expect(await newest()).toBe(before(NEWEST));
 });
 
 test("with a migration under way it waits, and then is refused", async () => {
-  await rollBack(database.owner_url, NEWEST, 0);
+  await rollBack(database.owner_url, NEWEST, await loss());
   const [forward, back] = await Promise.allSettled([
     migrateDatabase(database.owner_url),
-    rollBack(database.owner_url, before(NEWEST).slice(0, 6), 0),
+    rollBack(database.owner_url, before(NEWEST)?.slice(0, 6) ?? "", 0),
   ]);
   expect(forward.status).toBe("fulfilled");
   // Whichever came first, the other did its work afterwards, on what it found.
@@ -220,10 +233,10 @@ test("with the service connected: it says that it is not ready, loses nothing, a
   const { body: stored } = await world.api(ada).post("/memories", { content: "Before the rollback." });
   const { code, out } = await brain(["rollback", "--plan"], { OWNER_DATABASE_URL: world.urls.owner_url });
   expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/\d+ connections of the service are open/) });
-  await rollBack(world.urls.owner_url, NEWEST, 0);
+  const { rows_at_risk } = await planRollback(world.urls.owner_url);
+  await rollBack(world.urls.owner_url, NEWEST, rows_at_risk);
   expect(await world.raw("/health/ready")).toMatchObject({ status: 503 });
   await migrateDatabase(world.urls.owner_url);
-  expect(await world.raw("/health/ready")).toMatchObject({ status: 200 });
   expect((await world.api(ada).get(`/memories/${stored.id}`)).body.content).toBe("Before the rollback.");
   await world.close();
 });

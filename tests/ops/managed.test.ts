@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import postgres from "postgres";
 import { openDatabase } from "../../src/db.ts";
-import { migrateDatabase, newestMigration } from "../../src/ops/migrate.ts";
+import { newestMigration } from "../../src/ops/committed.ts";
+import { migrateDatabase } from "../../src/ops/migrate.ts";
 import { prepareDatabase, type Roles } from "../../src/ops/roles.ts";
-import { rollBack } from "../../src/ops/rollback.ts";
+import { planRollback, rollBack } from "../../src/ops/rollback.ts";
 import { startTestServer } from "../support/server.ts";
 
 /** Administrators as managed servers have them: none is a superuser. docs/managed.md names whose each is. */
@@ -39,7 +40,8 @@ describe.each(ADMINISTRATORS)("an administrator %s", (_, attributes) => {
       await prepareDatabase(url(name, "managed", "postgres"), name, roles("two"));
       const owner_url = url(`${name}_owner`, "two", name);
       await migrateDatabase(owner_url);
-      await rollBack(owner_url, newestMigration().slice(0, 6), 0);
+      const { rows_at_risk } = await planRollback(owner_url);
+      await rollBack(owner_url, newestMigration().slice(0, 6), rows_at_risk);
       await migrateDatabase(owner_url);
       const service = openDatabase(url(`${name}_service`, "two", name), { max: 1 });
       const facts = await service.facts();

@@ -112,4 +112,8 @@ const SEEDS: readonly Seed[] = [
     select space_id, 1, id, B'10101010', 'vector' from brain.memories where owner = 'ada' and state = 'active'
     on conflict do nothing;`,
   },
+  {
+    from: 13,
+    sql: "insert into ops.migration_runs (kind, result, ended_at, release) values ('migrate', 'failed', now(), '0.1.0')",
+  },
 ];
