@@ -53,6 +53,26 @@ export async function takeSnapshot(tx: postgres.ISql, options: Options = {}): Pr
   return { schema_hash: schemaHash(await schemaObjects(tx)), tables };
 }
 
+const KEYED_LINE_BYTES = 129;
+
+/** Each row as a hash of its primary key and one of these columns, ordered by the first. Streamed. */
+export async function* rowKeys(tx: postgres.ISql, table: string, columns: readonly string[]) {
+  const [schema = ""] = table.split(".");
+  const [found] = await statements(tx, [schema], { [table]: columns });
+  if (!found) return;
+  let kept = Buffer.alloc(0);
+  for await (const chunk of await tx.unsafe(found.keyed).readable()) {
+    const lines = Buffer.concat([kept, chunk as Buffer]);
+    let from = 0;
+    for (; from + KEYED_LINE_BYTES <= lines.length; from += KEYED_LINE_BYTES)
+      yield {
+        key: lines.toString("latin1", from, from + 64),
+        hash: lines.toString("latin1", from + 64, from + KEYED_LINE_BYTES - 1),
+      };
+    kept = lines.subarray(from);
+  }
+}
+
 /** The tables of schemas as `schema.table`, quoted where that is needed, each with the columns a checksum is over. */
 export async function tableColumns(tx: postgres.ISql, schemas: readonly string[]): Promise<Map<string, string[]>> {
   return new Map((await statements(tx, schemas, null)).map(({ name, columns }) => [name, columns]));
@@ -87,7 +107,7 @@ export async function expectSeesAll(tx: postgres.ISql, schemas: readonly string[
 
 /** The server writes them, and quotes what goes into them. Text is ordered by its bytes, whatever the database's locale. */
 function statements(tx: postgres.ISql, schemas: readonly string[], only: Only) {
-  return tx<{ name: string; columns: string[]; statement: string }[]>`
+  return tx<{ name: string; columns: string[]; statement: string; keyed: string }[]>`
     with tables as (
       select pg_class.oid, format('%I.%I', nspname, relname) as name
       from pg_class
@@ -107,7 +127,8 @@ function statements(tx: postgres.ISql, schemas: readonly string[], only: Only) {
     ),
     keys as (
       select indrelid as oid,
-             string_agg(format(case when attcollation <> 0 then '%I collate "C"' else '%I' end, attname), ', ' order by place) as listed
+             string_agg(format(case when attcollation <> 0 then '%I collate "C"' else '%I' end, attname), ', ' order by place) as listed,
+             string_agg(format('octet_length(%1$I::text) || '':'' || %1$I::text', attname), ' || ' order by place) as encoded_key
       from pg_index
       cross join unnest(indkey::int2[]) with ordinality as key (attnum, place)
       join pg_attribute on attrelid = indrelid and pg_attribute.attnum = key.attnum
@@ -116,7 +137,9 @@ function statements(tx: postgres.ISql, schemas: readonly string[], only: Only) {
     )
     select name, names as columns,
            format('copy (select encode(sha256(convert_to(%s, ''UTF8'')), ''hex'') from %s order by %s) to stdout',
-                  coalesce(encoded, ''''''), name, coalesce(listed, '1')) as statement
+                  coalesce(encoded, ''''''), name, coalesce(listed, '1')) as statement,
+           format('copy (select encode(sha256(convert_to(%1$s, ''UTF8'')), ''hex'') collate "C" || encode(sha256(convert_to(%2$s, ''UTF8'')), ''hex'') from %3$s order by 1) to stdout',
+                  coalesce(encoded_key, encoded, ''''''), coalesce(encoded, ''''''), name) as keyed
     from tables
     join columns using (oid)
     left join keys using (oid)
