@@ -35,6 +35,17 @@ test.each([
   expect(await response.json()).toMatchObject({ code: "UNAVAILABLE", detail: expect.stringContaining(said) });
 });
 
+test("a schema changed by hand is not ready until it is as it was, and says so", async () => {
+  expect(await world.database.lookForDrift()).toBe(false);
+  await world.owner`create index by_hand on brain.memories (org_id, thread, id)`;
+  expect(await world.database.lookForDrift()).toBe(true);
+  const problem = { code: "UNAVAILABLE", detail: expect.stringContaining("changed since the last migration") };
+  expect(await world.raw("/health/ready")).toMatchObject({ status: 503, body: problem });
+  await world.owner`drop index brain.by_hand`;
+  expect(await world.database.lookForDrift()).toBe(false);
+  expect(await world.raw("/health/ready")).toMatchObject({ status: 200 });
+});
+
 test("without its database the service answers 503 and stays alive", async () => {
   const nowhere = openDatabase("postgres://nobody@127.0.0.1:1/nothing");
   const logged: string[] = [];
