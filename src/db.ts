@@ -370,18 +370,26 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
   };
 }
 
-/** Before 000013 app.schema_state() gave the migration alone. */
+/**
+ * Before 000013 app.schema_state() gave the migration alone. As JSON, whose type is the same either way: a prepared
+ * statement of another result fails once, when the schema goes forward or back under a service that runs.
+ */
 async function stateOf(tx: Tx) {
-  const [row] = await tx<
-    { migration?: string; schema_state?: string; catalog_hash?: string | null; is_same_server: boolean }[]
-  >`
-    select state.*, to_jsonb(state) ->> 'server_major' = (current_setting('server_version_num')::int / 10000)::text as is_same_server
+  const [row] = await tx<{ state: string | SchemaState | null; server_major: number }[]>`
+    select to_jsonb(state) as state, current_setting('server_version_num')::int / 10000 as server_major
     from app.schema_state() as state`;
+  const state = typeof row?.state === "string" ? { migration: row.state } : row?.state;
   return {
-    migration: row?.migration ?? row?.schema_state ?? null,
-    catalog_hash: row?.catalog_hash ?? null,
-    is_same_server: row?.is_same_server ?? false,
+    migration: state?.migration ?? null,
+    catalog_hash: state?.catalog_hash ?? null,
+    is_same_server: state?.server_major !== undefined && state.server_major === row?.server_major,
   };
+}
+
+interface SchemaState {
+  migration: string;
+  catalog_hash?: string | null;
+  server_major?: number | null;
 }
 
 /** The driver's and the socket's own errors; what PostgreSQL and the work throw goes on as it is. */

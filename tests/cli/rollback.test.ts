@@ -237,6 +237,40 @@ test("with the service connected: it says that it is not ready, loses nothing, a
   await rollBack(world.urls.owner_url, NEWEST, rows_at_risk);
   expect(await world.raw("/health/ready")).toMatchObject({ status: 503 });
   await migrateDatabase(world.urls.owner_url);
+  expect(await world.raw("/health/ready")).toMatchObject({ status: 200 });
   expect((await world.api(ada).get(`/memories/${stored.id}`)).body.content).toBe("Before the rollback.");
   await world.close();
 });
+
+test("under writers: all the way down to 000009 and up again, it is done or refused; no memory that was answered is lost", async () => {
+  const world = await openWorld();
+  const url = world.urls.owner_url;
+  const answered: string[] = [];
+  let is_over = false;
+  const writer = async (name: number) => {
+    for (let turn = 0; !is_over; turn++) {
+      const { status, body } = await world.api(ada).post("/memories", { content: `Writer ${name}, turn ${turn}.` });
+      if (status === 201) answered.push(body.id);
+      else expect([500, 503]).toContain(status); // its schema is gone from under it
+    }
+  };
+  const writers = [1, 2, 3].map(writer);
+  const refused: unknown[] = [];
+  while (await isAbove(world.owner, "000008.sql")) {
+    const { command } = await planRollback(url);
+    const [, number = "", rows] = /rollback (\d{6}) --accept-data-loss (\d+)$/.exec(command ?? "") ?? [];
+    await rollBack(url, number, Number(rows)).catch((error: { exit?: string }) => refused.push(error.exit));
+  }
+  await migrateDatabase(url);
+  is_over = true;
+  await Promise.all(writers);
+  expect(refused.filter((exit) => exit !== "database_busy" && exit !== "loss_not_accepted")).toEqual([]);
+  const kept = await world.owner`select id from brain.memories where id = any (${answered}::uuid[])`;
+  expect(answered.length).toBeGreaterThan(0);
+  expect(kept.length).toBe(answered.length);
+  expect(await world.raw("/health/ready")).toMatchObject({ status: 200 });
+  await world.close();
+}, 60_000);
+
+const isAbove = async (sql: postgres.Sql, filename: string) =>
+  (await sql`select from graphile_migrate.migrations where filename > ${filename}`).length > 0;
