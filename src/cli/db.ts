@@ -1,7 +1,10 @@
 import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
+import postgres from "postgres";
 import { loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
+import { reserved } from "../ops/owner.ts";
+import { recordCatalog } from "../ops/runs.ts";
 import { untilStopped } from "./signals.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -36,7 +39,10 @@ export function addDb(program: Command) {
     .action(async (word: string, options: string[]) => {
       const { owner_database_url, data_dir } = loadConfig();
       const args = [...(ACTIONS[word] ?? []), ...options];
-      if (owner_database_url && word !== "start") return graphileMigrate(args, {});
+      if (owner_database_url && word !== "start") {
+        await graphileMigrate(args, {});
+        return takeAsItIs(owner_database_url, word);
+      }
       const stopped = untilStopped();
       const { server, ...urls } = await openEmbedded(data_dir, console.error);
       try {
@@ -49,6 +55,7 @@ export function addDb(program: Command) {
           SHADOW_DATABASE_URL: `${urls.owner_database_url}_shadow`,
           ROOT_DATABASE_URL: urls.root_database_url,
         });
+        await takeAsItIs(urls.owner_database_url, word);
       } finally {
         await server.stop();
       }
@@ -59,6 +66,17 @@ function action(word: string): string {
   if (word !== "start" && !ACTIONS[word])
     throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}, start.`);
   return word;
+}
+
+/** What a developer changes by the tool is no drift. */
+async function takeAsItIs(owner_url: string, word: string) {
+  if (word === "status" || process.exitCode) return;
+  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
+  try {
+    await recordCatalog(await reserved(sql), "develop");
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
 }
 
 async function graphileMigrate(args: string[], env: Record<string, string>) {
