@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import postgres from "postgres";
 import { loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
-import { reserved } from "../ops/owner.ts";
+import { onConnection } from "../ops/owner.ts";
 import { recordCatalog } from "../ops/runs.ts";
 import { untilStopped } from "./signals.ts";
 
@@ -71,12 +70,7 @@ function action(word: string): string {
 /** What a developer changes by the tool is no drift. */
 async function takeAsItIs(owner_url: string, word: string) {
   if (word === "status" || process.exitCode) return;
-  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
-  try {
-    await recordCatalog(await reserved(sql), "develop");
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  await onConnection(owner_url, (session) => recordCatalog(session, "develop"));
 }
 
 async function graphileMigrate(args: string[], env: Record<string, string>) {
