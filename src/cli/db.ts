@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
+import { onConnection } from "../ops/owner.ts";
 import { draftRollback } from "../ops/rollback_draft.ts";
+import { recordCatalog } from "../ops/runs.ts";
 import { untilStopped } from "./signals.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -38,7 +40,10 @@ export function addDb(program: Command) {
       if (word === "rollback-draft") return console.log(draftRollback() ?? "Every migration has a rollback.");
       const { owner_database_url, data_dir } = loadConfig();
       const args = [...(ACTIONS[word] ?? []), ...options];
-      if (owner_database_url && word !== "start") return graphileMigrate(args, {});
+      if (owner_database_url && word !== "start") {
+        await graphileMigrate(args, {});
+        return takeAsItIs(owner_database_url, word);
+      }
       const stopped = untilStopped();
       const { server, ...urls } = await openEmbedded(data_dir, console.error);
       try {
@@ -51,6 +56,7 @@ export function addDb(program: Command) {
           SHADOW_DATABASE_URL: `${urls.owner_database_url}_shadow`,
           ROOT_DATABASE_URL: urls.root_database_url,
         });
+        await takeAsItIs(urls.owner_database_url, word);
       } finally {
         await server.stop();
       }
@@ -61,6 +67,12 @@ function action(word: string): string {
   if (word !== "start" && word !== "rollback-draft" && !ACTIONS[word])
     throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}, start, rollback-draft.`);
   return word;
+}
+
+/** What a developer changes by the tool is no drift. */
+async function takeAsItIs(owner_url: string, word: string) {
+  if (word === "status" || process.exitCode) return;
+  await onConnection(owner_url, (session) => recordCatalog(session, "develop"));
 }
 
 async function graphileMigrate(args: string[], env: Record<string, string>) {

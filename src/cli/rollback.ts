@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { planRollback, type RollbackPlan, rollBack } from "../ops/rollback.ts";
 import { Refusal } from "../refusal.ts";
 import { withOwner } from "./owner.ts";
+import { type Telling, told } from "./told.ts";
 
 interface RollbackOptions {
   plan?: true;
@@ -25,7 +26,15 @@ export function addRollback(program: Command) {
     .action(rollback);
 }
 
-async function rollback(migration: string | undefined, { plan, acceptDataLoss, json }: RollbackOptions) {
+function rollback(migration: string | undefined, options: RollbackOptions): Promise<void> {
+  return told(options.json, (telling) => planOrRollBack(migration, options, telling));
+}
+
+async function planOrRollBack(
+  migration: string | undefined,
+  { plan, acceptDataLoss, json }: RollbackOptions,
+  { say }: Telling,
+) {
   if (plan && acceptDataLoss !== undefined) throw new Refusal("usage", "Either --plan or --accept-data-loss.");
   if (plan) return tellPlan(await withOwner(planRollback), json);
   if (migration === undefined) throw new Refusal("usage", "Name the migration, as `brain rollback --plan` prints it.");
@@ -34,7 +43,7 @@ async function rollback(migration: string | undefined, { plan, acceptDataLoss, j
       "loss_not_accepted",
       "Say how many rows may be lost: `brain rollback --plan` tells how many would be.",
     );
-  const done = await withOwner((url) => rollBack(url, migration, acceptDataLoss));
+  const done = await withOwner((url) => rollBack(url, migration, acceptDataLoss, say));
   if (json) console.log(JSON.stringify(done, null, 2));
   else console.log(`${done.migration} is taken back; ${done.rows_lost} rows are lost.`);
 }

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
-import postgres from "postgres";
+import type postgres from "postgres";
 import { ZipFile } from "yazl";
 import { messageOf, Refusal } from "../refusal.ts";
 import { VERSION } from "../version.ts";
@@ -16,7 +16,7 @@ import {
   migrationOf,
   rowsOf,
 } from "./backup_manifest.ts";
-import { reserved } from "./owner.ts";
+import { onConnection } from "./owner.ts";
 import { within } from "./runs.ts";
 import { schemaObjects } from "./schema_objects.ts";
 import { isUnfinished, writeSealed } from "./sealed_file.ts";
@@ -46,12 +46,10 @@ const PIECE_BYTES = 65_536;
  * Writes everything a database holds of ours, as of one moment, into one sealed file; writers are not held up. As the
  * owner. Throws a Refusal where the role does not see every row or the file cannot be made, and leaves no file then.
  */
-export async function writeBackup(owner_url: string, { to, key, progress = () => {} }: Options): Promise<Backup> {
-  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
-  try {
-    const session = await reserved(sql);
+export function writeBackup(owner_url: string, { to, key, progress = () => {} }: Options): Promise<Backup> {
+  return onConnection(owner_url, async (session) => {
     const path = await placeFor(to, session);
-    return await within(
+    return within(
       session,
       async (tx) => {
         const manifest = await manifestOf(tx, key, progress);
@@ -61,9 +59,7 @@ export async function writeBackup(owner_url: string, { to, key, progress = () =>
       },
       "isolation level repeatable read, read only",
     );
-  } finally {
-    await sql.end({ timeout: 1 }); // a copy that broke off goes on for as long as its connection
-  }
+  });
 }
 
 /** A name that tells which database, at which migration, when; removes what killed commands have left in the folder. */

@@ -1,12 +1,12 @@
 import { join } from "node:path";
-import postgres from "postgres";
+import type postgres from "postgres";
 import { Refusal } from "../refusal.ts";
 import { installationOf, writeBackup } from "./backup.ts";
 import { type BackupKey, backupKeyOf } from "./backup_key.ts";
 import type { BackupManifest } from "./backup_manifest.ts";
 import { openBackup } from "./backup_read.ts";
 import { expectMaker, type Place } from "./databases.ts";
-import { reserved } from "./owner.ts";
+import { onConnection } from "./owner.ts";
 import { verifyBackup } from "./restore.ts";
 import { within } from "./runs.ts";
 import { takeSnapshot } from "./snapshot.ts";
@@ -42,13 +42,9 @@ export function backupFor(place: Place, { data_dir, file, ...telling }: Options)
 /** Throws a Refusal where a backup is of another database, or rows have come, gone or changed since. */
 async function expectCurrent(owner_url: string, file: string, key: BackupKey) {
   await using backup = await openBackup(file, key);
-  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
-  try {
-    const session = await reserved(sql);
-    await within(session, (tx) => compare(tx, file, backup.manifest), "isolation level repeatable read, read only");
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  await onConnection(owner_url, (session) =>
+    within(session, (tx) => compare(tx, file, backup.manifest), "isolation level repeatable read, read only"),
+  );
 }
 
 async function compare(tx: postgres.ISql, file: string, { installation, database, taken_at, tables }: BackupManifest) {

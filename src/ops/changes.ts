@@ -1,5 +1,5 @@
-import postgres from "postgres";
-import { reserved } from "./owner.ts";
+import type postgres from "postgres";
+import { onConnection } from "./owner.ts";
 import { within } from "./runs.ts";
 import { rowKeys, takeSnapshot } from "./snapshot.ts";
 
@@ -60,11 +60,6 @@ async function merged(before: AsyncGenerator<Row>, after: AsyncGenerator<Row>) {
   return count;
 }
 
-async function reading<T>(url: string, work: (tx: postgres.ISql) => Promise<T>): Promise<T> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    return await within(await reserved(sql), work, "isolation level repeatable read, read only");
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+function reading<T>(url: string, work: (tx: postgres.ISql) => Promise<T>): Promise<T> {
+  return onConnection(url, (session) => within(session, work, "isolation level repeatable read, read only"));
 }

@@ -19,14 +19,20 @@ export function inDatabase(url: string, database: string): string {
 
 /** PostgreSQL cuts names at 63 bytes; what tells them apart is at the end. */
 const MAX_NAME_BYTES = 63;
+const MARK_BYTES = 19;
+
+/** When, and which of those at that second. */
+export const newMark = () =>
+  `${new Date().toISOString().replaceAll(/\D/g, "").slice(0, 14)}_${crypto.randomUUID().slice(0, 4)}`;
 
 /** A name beside a database's, for what a command makes: `scratch`, `restoring`, `before`. */
-export function nameBeside(database: string, what: string, mark: string): string {
-  const end = `_${what}_${mark}`;
-  return `${Buffer.from(database)
-    .subarray(0, MAX_NAME_BYTES - end.length)
+export function nameBeside(database: string, what: "scratch" | "restoring" | "before", mark: string): string {
+  const room = MAX_NAME_BYTES - "_restoring_".length - MARK_BYTES;
+  const begin = Buffer.from(database)
+    .subarray(0, room)
     .toString("utf8")
-    .replace(/\ufffd$/, "")}${end}`;
+    .replace(/\ufffd$/, "");
+  return `${begin}_${what}_${mark}`;
 }
 
 /** Works with who may make databases, connected to another database than the one it is about. */
@@ -101,18 +107,25 @@ export function dropDatabase(place: Place, name: string): Promise<void> {
   });
 }
 
-/** Removes what killed commands have left beside a database; under its lock, where nobody else is making such a one. */
-export async function dropLeftovers(place: Place): Promise<string[]> {
-  const database = databaseOf(place.owner_url);
-  const prefixes = ["scratch", "restoring"].map((what) => nameBeside(database, what, "").replace(/_$/, "_"));
-  const left = await asMaker(
+/** What commands have made beside a database and is still there, by name. */
+export async function leftovers(place: Place): Promise<string[]> {
+  const begins = (["scratch", "restoring", "before"] as const).map((what) =>
+    nameBeside(databaseOf(place.owner_url), what, ""),
+  );
+  const found = await asMaker(
     place,
     (sql) => sql<{ datname: string }[]>`
       select datname from pg_database
-      where starts_with(datname, ${prefixes[0] ?? ""}) or starts_with(datname, ${prefixes[1] ?? ""})`,
+      where exists (select from unnest(${begins}::text[]) as begin where starts_with(datname, begin))
+      order by datname`,
   );
-  for (const { datname } of left) await dropDatabase(place, datname);
-  return left.map(({ datname }) => datname);
+  return found.map(({ datname }) => datname);
+}
+
+/** Removes what killed commands have left; under the database's lock, where nobody else is making such a one. */
+export async function dropLeftovers(place: Place): Promise<void> {
+  const kept = nameBeside(databaseOf(place.owner_url), "before", ""); // what a restore has replaced is its operator's to drop
+  for (const name of await leftovers(place)) if (!name.startsWith(kept)) await dropDatabase(place, name);
 }
 
 const IN_USE = "55006";

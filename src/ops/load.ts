@@ -1,13 +1,13 @@
 import type { Readable as ReadableStream, Writable } from "node:stream";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import postgres from "postgres";
+import type postgres from "postgres";
 import { messageOf, Refusal } from "../refusal.ts";
 import { applyMigrations } from "./apply.ts";
 import { expectKnownMigrations, type OpenBackup } from "./backup_read.ts";
 import type { Migration } from "./committed.ts";
 import { closeToOthers } from "./databases.ts";
-import { reserved } from "./owner.ts";
+import { onConnection } from "./owner.ts";
 import { within } from "./runs.ts";
 import { differences, schemaObjects } from "./schema_objects.ts";
 import { sayItOneWay, takeSnapshot } from "./snapshot.ts";
@@ -36,9 +36,7 @@ export async function loadBackup(
   { migrations, progress = () => {} }: Options,
 ): Promise<Restored> {
   const known = expectKnownMigrations(backup, migrations);
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    const session = await reserved(sql);
+  return onConnection(url, async (session) => {
     await closeToOthers(session);
     await within(session, async (tx) => {
       await sayItOneWay(tx);
@@ -61,10 +59,8 @@ export async function loadBackup(
       throw new Refusal("not_restorable", `The backup ${backup.file} cannot be restored: ${messageOf(error)}`, error);
     });
     await session.unsafe("analyze");
-    return await within(session, (tx) => compared(tx, backup, progress), "isolation level repeatable read, read only");
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+    return within(session, (tx) => compared(tx, backup, progress), "isolation level repeatable read, read only");
+  });
 }
 
 /**

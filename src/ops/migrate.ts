@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import postgres from "postgres";
+import type postgres from "postgres";
 import { messageOf, Refusal } from "../refusal.ts";
 import { applyMigrations } from "./apply.ts";
 import { catalogFaults } from "./catalog.ts";
 import { committedMigrations, drifted, MIGRATIONS, type Migration, newestMigration, uncommitted } from "./committed.ts";
 import { driftOfCatalog, driftOfFiles } from "./drift.ts";
 import { expectationsOf, surprises, untouched } from "./expectations.ts";
-import { expectOwner, reserved, takeLock } from "./owner.ts";
+import { underLock } from "./owner.ts";
 import { beginRun, endRun, failRun, keepsRuns, newestApplied, recordedCatalog, within } from "./runs.ts";
 import { type Snapshot, sayItOneWay, tableColumns, takeSnapshot } from "./snapshot.ts";
 
@@ -48,21 +48,9 @@ export interface MigrationReport {
  * owner's, the schema has drifted or is of a newer release, or the backup cannot be had; and one where a migration
  * fails, does to stored rows what it has not declared, or leaves a fault in the catalog: then all of it is taken back.
  */
-export async function migrateDatabase(owner_url: string, options: Options = {}): Promise<MigrationReport> {
+export function migrateDatabase(owner_url: string, options: Options = {}): Promise<MigrationReport> {
   const { say = () => {} } = options;
-  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
-  try {
-    const session = await reserved(sql);
-    try {
-      await expectOwner(session);
-      await takeLock(session, say);
-      return await migrateUnderLock(session, options);
-    } finally {
-      session.release();
-    }
-  } finally {
-    await sql.end(); // lets go of the lock too
-  }
+  return underLock(owner_url, say, (session) => migrateUnderLock(session, options));
 }
 
 async function migrateUnderLock(session: postgres.ReservedSql, options: Options): Promise<MigrationReport> {

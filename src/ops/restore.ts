@@ -1,4 +1,4 @@
-import postgres from "postgres";
+import type postgres from "postgres";
 import { Refusal } from "../refusal.ts";
 import { installationOf } from "./backup.ts";
 import type { BackupKey } from "./backup_key.ts";
@@ -14,12 +14,13 @@ import {
   inDatabase,
   makeDatabase,
   nameBeside,
+  newMark,
   type Place,
   swapDatabases,
 } from "./databases.ts";
 import { loadBackup, type Restored } from "./load.ts";
 import { holdsRows } from "./migrate.ts";
-import { expectOwner, reserved, takeLock } from "./owner.ts";
+import { onConnection, underLock } from "./owner.ts";
 import { recordCatalog } from "./runs.ts";
 
 interface Options {
@@ -50,7 +51,7 @@ export function verifyBackup(
     expectKnownMigrations(backup, migrations);
     await expectMaker(place, "Proving a backup");
     await dropLeftovers(place);
-    const scratch = nameBeside(databaseOf(place.owner_url), "scratch", mark());
+    const scratch = nameBeside(databaseOf(place.owner_url), "scratch", newMark());
     await makeDatabase(place, scratch);
     try {
       const restored = await loadBackup(inDatabase(place.owner_url, scratch), backup, { ...options, migrations });
@@ -88,7 +89,7 @@ export function restoreBackup(
 ): Promise<RestoreReport> {
   const { replace, say = () => {}, progress = () => {} } = options;
   const database = databaseOf(place.owner_url);
-  const restoring = nameBeside(database, "restoring", mark());
+  const restoring = nameBeside(database, "restoring", newMark());
   const prepared = underLock(place.owner_url, say, async (session) => {
     await using backup = await openBackup(file, options.key);
     const migrations = committedMigrations();
@@ -104,7 +105,7 @@ export function restoreBackup(
       expectRestorable(backup, restored);
       const changed_since = has_rows ? await changedSince(place.owner_url, url, progress) : [];
       if (has_rows && !replace) throw wouldOverwrite(database, backup, changed_since);
-      await recordRestore(url);
+      await onConnection(url, (restored) => recordCatalog(restored, "restore"));
       const { manifest } = backup;
       const facts = { migration: migrationOf(manifest), rows: rowsOf(manifest), taken_at: manifest.taken_at };
       return { ...facts, has_rows, changed_since, by_hand: restored.by_hand };
@@ -115,7 +116,7 @@ export function restoreBackup(
   });
   return prepared.then(async ({ has_rows, ...report }) => {
     progress("takes its place");
-    const kept_as = nameBeside(database, "before", mark());
+    const kept_as = nameBeside(database, "before", newMark());
     try {
       await swapDatabases(place, { out: database, keep_as: kept_as, into: restoring });
     } catch (error) {
@@ -154,31 +155,3 @@ function expectRestorable({ file }: OpenBackup, { faults }: Restored) {
       `The backup ${file} was restored into a scratch database and is not what was backed up:\n${faults.map((fault) => `  ${fault}`).join("\n")}`,
     );
 }
-
-async function recordRestore(url: string) {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    await recordCatalog(await reserved(sql), "restore");
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
-}
-
-/** Works while nobody else changes or copies the schema of this database. */
-export async function underLock<T>(
-  owner_url: string,
-  say: (line: string) => void,
-  work: (session: postgres.ReservedSql) => Promise<T>,
-): Promise<T> {
-  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
-  try {
-    const session = await reserved(sql);
-    await expectOwner(session);
-    await takeLock(session, say);
-    return await work(session);
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
-}
-
-const mark = () => `${new Date().toISOString().replaceAll(/\D/g, "").slice(0, 14)}_${crypto.randomUUID().slice(0, 4)}`;

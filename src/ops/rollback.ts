@@ -3,7 +3,7 @@ import { messageOf, Refusal } from "../refusal.ts";
 import { committedMigrations, drifted } from "./committed.ts";
 import { driftOfCatalog, driftOfFiles } from "./drift.ts";
 import { expectNoNewer } from "./migrate.ts";
-import { expectOwner, reserved, takeLock } from "./owner.ts";
+import { expectOwner, onConnection, underLock } from "./owner.ts";
 import { type Loss, type Rollback, readRollback } from "./rollback_file.ts";
 import { beginRun, endRun, failRun, keepsRuns, newestApplied, within } from "./runs.ts";
 
@@ -45,11 +45,10 @@ export interface RolledBack {
 
 /** Says which way back there is. As the owner of the database; only reads. Throws a Refusal where it does not answer. */
 export function planRollback(owner_url: string): Promise<RollbackPlan> {
-  return asOwner(owner_url, (session) =>
-    within(session, planned, "isolation level repeatable read read only").catch((error: unknown) => {
-      throw refusalFrom(error);
-    }),
-  );
+  return onConnection(owner_url, async (session) => {
+    await expectOwner(session);
+    return within(session, planned, "isolation level repeatable read, read only");
+  });
 }
 
 async function planned(tx: postgres.ISql): Promise<RollbackPlan> {
@@ -74,8 +73,7 @@ export function rollBack(
   accepted: number,
   say: (line: string) => void = () => {},
 ): Promise<RolledBack> {
-  return asOwner(owner_url, async (session) => {
-    await takeLock(session, say);
+  return underLock(owner_url, say, async (session) => {
     await expectAsItWas(session, number);
     try {
       return await within(session, (tx) => takeBack(tx, rollbackOf(`${number}.sql`), accepted));
@@ -218,19 +216,4 @@ function refusalFrom(error: unknown): Error {
     return new Refusal("database_busy", "Another transaction holds the tables; stop the service and try again.", error);
   const what = [error.message, error.detail].filter(Boolean).join(": ");
   return new Refusal("rollback_failed", `Nothing has changed: ${what.replace(/\.?$/, ".")}`, error);
-}
-
-async function asOwner<T>(url: string, work: (session: postgres.ReservedSql) => Promise<T>): Promise<T> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    const session = await reserved(sql);
-    try {
-      await expectOwner(session);
-      return await work(session);
-    } finally {
-      session.release();
-    }
-  } finally {
-    await sql.end(); // lets go of the lock too
-  }
 }

@@ -119,7 +119,7 @@ function statements(tx: postgres.ISql, schemas: readonly string[], only: Only) {
       select tables.oid,
              coalesce(array_agg(attname::text order by attname collate "C") filter (where attname is not null), '{}') as names,
              string_agg(format('case when %1$I is null then ''-'' else octet_length(%1$I::text) || '':'' || %1$I::text end', attname),
-                        ' || ' order by attname collate "C") as encoded
+                        ' || ' order by attname collate "C") filter (where attname is not null) as encoded
       from tables
       left join pg_attribute on attrelid = tables.oid and attnum > 0 and not attisdropped and attgenerated = ''
         and coalesce(${only && JSON.stringify(only)}::text::jsonb -> name ? attname::text, true)

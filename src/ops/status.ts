@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
-import postgres from "postgres";
+import type postgres from "postgres";
 import { backupFolder } from "./before_migrating.ts";
 import { committedMigrations, type Migration, uncommitted } from "./committed.ts";
 import { driftOfCatalog, driftOfFiles } from "./drift.ts";
 import { backupsIn } from "./old_backups.ts";
-import { expectOwner, reserved } from "./owner.ts";
+import { expectOwner, onConnection } from "./owner.ts";
 import { keepsRuns, newestApplied, within } from "./runs.ts";
 
 /** A line of ops.migration_runs, as it is told. */
@@ -37,20 +37,12 @@ export interface Status {
 }
 
 /** What the schema of a database is to this release. As the owner; changes nothing and waits for nobody. */
-export async function statusOf(
-  owner_url: string,
-  data_dir: string,
-  migrations?: readonly Migration[],
-): Promise<Status> {
+export function statusOf(owner_url: string, data_dir: string, migrations?: readonly Migration[]): Promise<Status> {
   const committed = migrations ?? committedMigrations();
-  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
-  try {
-    const session = await reserved(sql);
+  return onConnection(owner_url, async (session) => {
     await expectOwner(session);
-    return await within(session, (tx) => look(tx, committed, data_dir), "isolation level repeatable read, read only");
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+    return within(session, (tx) => look(tx, committed, data_dir), "isolation level repeatable read, read only");
+  });
 }
 
 async function look(tx: postgres.ISql, committed: readonly Migration[], data_dir: string): Promise<Status> {
