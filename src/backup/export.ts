@@ -113,7 +113,11 @@ async function writeArchive(caller: Caller, tx: Tx, request: ExportRequest, filt
   const failed = Promise.withResolvers<never>();
   zip.on("error", failed.reject);
   const add = (name: string, chunks: () => AsyncIterable<Uint8Array | string>) =>
-    zip.addReadStreamLazy(name, {}, (give) => give(null, Readable.from(chunks(), { objectMode: false })));
+    zip.addReadStreamLazy(name, {}, (give) => {
+      // yazl listens to no errors of what it reads, and one that nobody hears ends the process.
+      const stream = Readable.from(chunks(), { objectMode: false }).on("error", failed.reject);
+      give(null, stream);
+    });
   add("memories.jsonl", () => measured("memories.jsonl", memoryLines(tx, ids, counts)));
   if (isOfWholeSpaces(filter))
     add("graph.jsonl", () => measured("graph.jsonl", graphLines(tx, filter.access_entities, counts)));
@@ -124,7 +128,8 @@ async function writeArchive(caller: Caller, tx: Tx, request: ExportRequest, filt
   const writing = (async () => {
     for await (const chunk of zip.outputStream) await file.write(chunk as Buffer);
   })();
-  await Promise.race([writing, failed.promise]);
+  // What was to be written would wait for the rest for good. Its type says less than it is: a PassThrough.
+  await Promise.race([writing, failed.promise]).finally(() => (zip.outputStream as Readable).destroy());
 }
 
 /** A line for each memory; where its earlier revisions do not fit, more lines that have only these. */

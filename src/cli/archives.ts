@@ -160,7 +160,10 @@ async function writeZip(path: string, members: Record<string, () => AsyncIterabl
   const failed = Promise.withResolvers<never>();
   zip.on("error", failed.reject);
   for (const [name, chunks] of Object.entries(members))
-    zip.addReadStreamLazy(name, {}, (give) => give(null, Readable.from(chunks(), { objectMode: false })));
+    zip.addReadStreamLazy(name, {}, (give) => {
+      const stream = Readable.from(chunks(), { objectMode: false }).on("error", failed.reject); // yazl does not listen
+      give(null, stream);
+    });
   zip.end();
   const file: FileHandle = await open(path, "wx", 0o600);
   try {
