@@ -2,6 +2,7 @@ import postgres from "postgres";
 import type { Identity } from "./auth/tokens.ts";
 import type { Embedder } from "./embeddings/provider.ts";
 import { type Ears, hear } from "./hear.ts";
+import { schemaHash, schemaObjects } from "./ops/schema_objects.ts";
 import { clientGone, connectionLost, Problem, type ProblemCode, problemFrom, unavailable } from "./problem.ts";
 import { type RecallKind, RecallQueue } from "./recalls/queue.ts";
 import { roleFacts } from "./role.ts";
@@ -61,8 +62,10 @@ export interface Database {
   /** Takes away what has had its time, at most so many rows of a kind of an org; gives how many memories and recalls. */
   purge(max_rows: number): Promise<number>;
   figures(): Figures;
-  /** File name of the newest migration the database has; null while it has none. */
-  schemaState(): Promise<string | null>;
+  /** The newest migration the database has by its file name, null while it has none; and what was last seen of drift. */
+  schemaState(): Promise<{ migration: string | null; has_drifted: boolean }>;
+  /** Looks whether the catalog is what the last migration run left there, and remembers it for schemaState. */
+  lookForDrift(): Promise<boolean>;
   /** What is wrong with the role this connection got, as sentences; none: it may serve. And the database's encoding. */
   facts(): Promise<{ faults: string[]; encoding: string }>;
   /**
@@ -197,6 +200,9 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
         select pg_cancel_backend(pid) from pg_stat_activity where pid = ${pid} and xact_start = ${began}::text::timestamptz`,
     );
 
+  let has_drifted = false;
+  const askState = () => begin(READ_ONLY, stateOf, BRIEF_SECONDS);
+
   const callerFor = (identity: Identity, app: string, request_id: string): Caller => {
     const { org, sub, jti, grants } = identity;
     let has_entered = false;
@@ -277,15 +283,20 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
   return {
     callerFor,
 
-    schemaState: () =>
-      begin(
+    schemaState: async () => ({ migration: (await askState()).migration, has_drifted }),
+
+    async lookForDrift() {
+      has_drifted = await begin(
         READ_ONLY,
         async (tx) => {
-          const [row] = await tx<{ newest: string | null }[]>`select app.schema_state() as newest`;
-          return row?.newest ?? null;
+          const { catalog_hash, is_same_server } = await stateOf(tx);
+          // Where no run is known, or another major version prints expressions otherwise, nothing can be told.
+          return catalog_hash !== null && is_same_server && catalog_hash !== schemaHash(await schemaObjects(tx));
         },
-        BRIEF_SECONDS,
-      ),
+        ANSWER_SECONDS,
+      );
+      return has_drifted;
+    },
 
     sealAudit: (max_events) =>
       begin("", async (tx) => {
@@ -357,6 +368,28 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
       await Promise.all([sql, ...others].map((one) => one.end({ timeout: 1 })));
     },
   };
+}
+
+/**
+ * Before 000013 app.schema_state() gave the migration alone. As JSON, whose type is the same either way: a prepared
+ * statement of another result fails once, when the schema goes forward or back under a service that runs.
+ */
+async function stateOf(tx: Tx) {
+  const [row] = await tx<{ state: string | SchemaState | null; server_major: number }[]>`
+    select to_jsonb(state) as state, current_setting('server_version_num')::int / 10000 as server_major
+    from app.schema_state() as state`;
+  const state = typeof row?.state === "string" ? { migration: row.state } : row?.state;
+  return {
+    migration: state?.migration ?? null,
+    catalog_hash: state?.catalog_hash ?? null,
+    is_same_server: state?.server_major !== undefined && state.server_major === row?.server_major,
+  };
+}
+
+interface SchemaState {
+  migration: string;
+  catalog_hash?: string | null;
+  server_major?: number | null;
 }
 
 /** The driver's and the socket's own errors; what PostgreSQL and the work throw goes on as it is. */

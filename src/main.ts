@@ -9,7 +9,8 @@ import { startWorker } from "./embeddings/worker.ts";
 import { MAX_READ_HEADER_BYTES } from "./http/headers.ts";
 import type { Log } from "./log.ts";
 import { OFFER } from "./mcp/offer.ts";
-import { newestMigration } from "./ops/migrate.ts";
+import { newestMigration } from "./ops/committed.ts";
+import { startDriftWatch } from "./ops/drift_watch.ts";
 import { startRecallWriter } from "./recalls/writer.ts";
 import { messageOf, Refusal } from "./refusal.ts";
 import { startPurger } from "./retention/purger.ts";
@@ -55,7 +56,7 @@ export async function startService(
     await openSpool(config.data_dir).sweep();
     const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer);
     const server = listen(config, app.fetch);
-    const tickers = [startSealer, startRecallWriter, startPurger].map((start) => start(database, log));
+    const tickers = [startSealer, startRecallWriter, startPurger, startDriftWatch].map((start) => start(database, log));
     const worker = embedder && startWorker(database, embedder, log);
     app.server = server; // so that a stream can lift Bun's time limit from itself
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;

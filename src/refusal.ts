@@ -19,6 +19,19 @@ export const EXIT = {
   service_refused: 15,
   archive_broken: 16,
   import_incomplete: 17,
+  schema_behind: 18,
+  drifted: 19,
+  backup_refused: 20,
+  not_restorable: 21,
+  undeclared_change: 22,
+  lint_failed: 23,
+  migration_failed: 24,
+  would_overwrite: 25,
+  owner_refused: 26,
+  database_busy: 27,
+  loss_not_accepted: 30,
+  nothing_to_roll_back: 31,
+  rollback_failed: 32,
 } as const;
 
 /** A command that cannot go on: one sentence for the person at the terminal, one code for the script. */

@@ -29,6 +29,10 @@ export const ArchivedEvent = t.Object(
 );
 export type ArchivedEvent = Static<typeof ArchivedEvent>;
 
+/** A name that counts for another one. */
+export const ArchivedAlias = t.Object({ name: Name, of: Name }, { additionalProperties: true });
+export type ArchivedAlias = Static<typeof ArchivedAlias>;
+
 /**
  * A line of memories.jsonl as far as an import looks at it. What else is there (who wrote it and when, revisions) is for
  * readers: an import writes what its caller could have written by hand.

@@ -8,6 +8,7 @@ import { VERSION } from "../version.ts";
 import { FORMAT, FORMAT_VERSION } from "./archive_schema.ts";
 import { earlierShape } from "./earlier_shape.ts";
 import {
+  aliasesOf,
   type ExportedMemory,
   type ExportedRevision,
   eventsOf,
@@ -30,6 +31,7 @@ interface Counts {
   revisions: number;
   relations: number;
   events: number;
+  aliases: number;
 }
 
 /**
@@ -82,7 +84,7 @@ const isOfWholeSpaces = ({ app_ids, categories, from_date, to_date, states }: Fi
 
 async function writeArchive(caller: Caller, tx: Tx, request: ExportRequest, filter: Filter, file: SpoolFile) {
   const ids = await idsOf(tx, filter);
-  const counts: Counts = { memories: 0, revisions: 0, relations: 0, events: 0 };
+  const counts: Counts = { memories: 0, revisions: 0, relations: 0, events: 0, aliases: 0 };
   const members: { name: string; bytes: number; sha256: string }[] = [];
   const { include_vectors: _, ...asked } = request;
 
@@ -111,7 +113,11 @@ async function writeArchive(caller: Caller, tx: Tx, request: ExportRequest, filt
   const failed = Promise.withResolvers<never>();
   zip.on("error", failed.reject);
   const add = (name: string, chunks: () => AsyncIterable<Uint8Array | string>) =>
-    zip.addReadStreamLazy(name, {}, (give) => give(null, Readable.from(chunks(), { objectMode: false })));
+    zip.addReadStreamLazy(name, {}, (give) => {
+      // yazl listens to no errors of what it reads, and one that nobody hears ends the process.
+      const stream = Readable.from(chunks(), { objectMode: false }).on("error", failed.reject);
+      give(null, stream);
+    });
   add("memories.jsonl", () => measured("memories.jsonl", memoryLines(tx, ids, counts)));
   if (isOfWholeSpaces(filter))
     add("graph.jsonl", () => measured("graph.jsonl", graphLines(tx, filter.access_entities, counts)));
@@ -122,7 +128,8 @@ async function writeArchive(caller: Caller, tx: Tx, request: ExportRequest, filt
   const writing = (async () => {
     for await (const chunk of zip.outputStream) await file.write(chunk as Buffer);
   })();
-  await Promise.race([writing, failed.promise]);
+  // What was to be written would wait for the rest for good. Its type says less than it is: a PassThrough.
+  await Promise.race([writing, failed.promise]).finally(() => (zip.outputStream as Readable).destroy());
 }
 
 /** A line for each memory; where its earlier revisions do not fit, more lines that have only these. */
@@ -164,7 +171,7 @@ async function* oneByOne(tx: Tx, ids: string[]): AsyncGenerator<ExportedRevision
   for await (const rows of revisionsOf(tx, ids)) yield* rows;
 }
 
-/** What is said of entities by no memory. */
+/** What is said of entities by no memory, and which names are one. */
 async function* graphLines(tx: Tx, spaces: readonly string[] | null, counts: Counts): AsyncGenerator<string> {
   const is_wanted = (access_entity: string) => spaces === null || spaces.includes(access_entity);
   for await (const rows of relationsOf(tx, null).cursor(1000))
@@ -178,5 +185,11 @@ async function* graphLines(tx: Tx, spaces: readonly string[] | null, counts: Cou
       if (is_wanted(event.access_entity)) {
         counts.events++;
         yield `${JSON.stringify({ kind: "event", ...event })}\n`;
+      }
+  for await (const rows of aliasesOf(tx).cursor(1000))
+    for (const alias of rows)
+      if (is_wanted(alias.access_entity)) {
+        counts.aliases++;
+        yield `${JSON.stringify({ kind: "alias", ...alias })}\n`;
       }
 }

@@ -2,7 +2,7 @@ import type { Tx } from "../db.ts";
 import { columns } from "../memories/columns.ts";
 import { type Filter, matching, within } from "../memories/filter.ts";
 import type { Memory } from "../memories/schema.ts";
-import type { ArchivedEvent, ArchivedRelation } from "./archive_schema.ts";
+import type { ArchivedAlias, ArchivedEvent, ArchivedRelation } from "./archive_schema.ts";
 
 /** Memories that are read at once: up to 6 MB of text. */
 const BATCH = 100;
@@ -98,6 +98,14 @@ export const eventsOf = (tx: Tx, ids: string[] | null) => tx<OfMemory<ArchivedEv
   join brain.spaces on spaces.id = events.space_id
   where ${ids ? tx`memory_id = any (${ids}::uuid[])` : tx`memory_id is null`} and not is_derived
   order by events.created_at, events.id`;
+
+/** Names that count for another one, by spaces. */
+export const aliasesOf = (tx: Tx) => tx<(ArchivedAlias & { access_entity: string })[]>`
+  select access_entity, entities.display_name as name, canonical.display_name as of
+  from brain.spaces
+  join brain.entities on entities.space_id = spaces.id and entities.merged_into is not null
+  join brain.entities as canonical on canonical.space_id = spaces.id and canonical.key = entities.merged_into
+  order by spaces.id, entities.key`;
 
 function groupedById<T>(rows: readonly OfMemory<T>[]) {
   const groups = new Map<string, Omit<OfMemory<T>, "memory_id" | "access_entity">[]>();

@@ -4,7 +4,7 @@ import { columnsFrom } from "../memories/input.ts";
 import type { NewMemory, STATES } from "../memories/schema.ts";
 import { Problem, problemFrom } from "../problem.ts";
 import { parse } from "../schema.ts";
-import { ArchivedEvent, ArchivedMemory, ArchivedRelation, Continuation } from "./archive_schema.ts";
+import { ArchivedAlias, ArchivedEvent, ArchivedMemory, ArchivedRelation, Continuation } from "./archive_schema.ts";
 import { jsonIn } from "./bytes.ts";
 import { earlierMemory } from "./earlier.ts";
 import type { Reason } from "./schema.ts";
@@ -96,18 +96,20 @@ export function saidFrom(line: number, bytes: Buffer | null, { home, target }: R
     if (typeof access_entity !== "string" || !isSpaceName(access_entity))
       throw new Problem("INVALID_INPUT", "does not name a space");
     if (value?.kind === "relation") return { line, access_entity, relation: parse(ArchivedRelation, value) };
+    if (value?.kind === "alias") return { line, access_entity, alias: parse(ArchivedAlias, value) };
     return { line, access_entity, event: parse(ArchivedEvent, value) };
   } catch (error) {
     return reasonOf(line, idIn(value), problemFrom(error));
   }
 }
 
-/** A relation or an event of a space. */
+/** A relation, an event or another name of something, of a space. */
 export interface Said {
   readonly line: number;
   readonly access_entity: string;
   readonly relation?: ArchivedRelation;
   readonly event?: ArchivedEvent;
+  readonly alias?: ArchivedAlias;
 }
 
 export const isReason = (made: object): made is Reason => "code" in made;

@@ -1,5 +1,6 @@
 import type { Tx } from "../db.ts";
 import { spaceNotGranted } from "../problem.ts";
+import { type Alias, addAliases } from "./aliases.ts";
 import type { Applying } from "./apply.ts";
 import type { ArchivedEvent, ArchivedRelation } from "./archive_schema.ts";
 import { importedId } from "./ids.ts";
@@ -21,17 +22,20 @@ interface Saying {
 /** Adds what an archive says of spaces by no memory. */
 export async function applySaid(tx: Tx, said: AsyncIterable<Said>, applying: Applying): Promise<void> {
   let batch: Saying[] = [];
+  let aliases: Alias[] = [];
   const flush = async () => {
-    const now = batch;
-    batch = [];
-    await addRelations(tx, now, applying);
-    await addEvents(tx, now, applying);
+    const [sayings, names] = [batch, aliases];
+    [batch, aliases] = [[], []];
+    await addRelations(tx, sayings, applying);
+    await addEvents(tx, sayings, applying);
+    applying.tally.aliases += await addAliases(tx, names);
   };
-  for await (const { line, access_entity, relation, event } of said) {
+  for await (const { line, access_entity, relation, event, alias } of said) {
     if (!applying.granted.has(access_entity)) {
       applying.tally.reject({ ...reasonOf(line, null, spaceNotGranted()), at: "access_entity" });
       continue;
     }
+    if (alias) aliases.push({ access_entity, name: alias.name, of: alias.of });
     const [relations, events] = [relation ? [relation] : [], event ? [event] : []];
     batch.push({ line, old: null, access_entity, memory_id: null, relations, events });
     if (batch.length >= BATCH) await flush();
@@ -130,7 +134,7 @@ export async function addEvents(tx: Tx, sayings: readonly Saying[], { caller, ta
 }
 
 /** Makes the entities of these names where there are none yet; a name without a letter or digit makes none. */
-async function nameEntities(tx: Tx, names: readonly { access_entity: string; name: string }[]) {
+export async function nameEntities(tx: Tx, names: readonly { access_entity: string; name: string }[]) {
   if (names.length === 0) return;
   // In one order, or two writers with the same new names would wait for each other.
   await tx`

@@ -73,6 +73,7 @@ export const ImportReport = t.Object(
     reasons: t.Array(Reason, { description: "Of the first 100 that were rejected." }),
     relations: t.Number({ description: "Relations added." }),
     events: t.Number({ description: "Events added." }),
+    aliases: t.Number({ description: "Names merged into others." }),
     links_left_out: t.Number({ description: "What memories that were taken over point to, and that is not there." }),
     links: t.Array(Reason, { description: "The first 100 of these." }),
   },

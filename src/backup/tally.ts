@@ -11,6 +11,7 @@ export class Tally {
   skipped = 0;
   relations = 0;
   events = 0;
+  aliases = 0;
   #rejected = 0;
   #left_out = 0;
   readonly #reasons: Reason[];
@@ -35,7 +36,7 @@ export class Tally {
   }
 
   report(format: Format, dry_run: boolean): ImportReport {
-    const { created, updated, skipped, relations, events } = this;
+    const { created, updated, skipped, relations, events, aliases } = this;
     const reasons = this.#reasons.toSorted((a, b) => a.line - b.line);
     return {
       format,
@@ -47,6 +48,7 @@ export class Tally {
       reasons,
       relations,
       events,
+      aliases,
       links_left_out: this.#left_out,
       links: this.#links,
     };

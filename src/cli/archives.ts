@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -16,6 +16,8 @@ import { messageOf, Refusal } from "../refusal.ts";
 export interface LocalArchive extends AsyncDisposable {
   readonly path: string;
   readonly bytes: number;
+  /** Of the whole file, as `sha256sum` prints it. */
+  readonly sha256: string;
   /** Null for an archive that is not ours: it says nothing of itself. */
   readonly manifest: Manifest | null;
   readonly archive: Archive;
@@ -36,12 +38,19 @@ export async function openLocal(path: string, looked: (bytes: number) => void = 
         looked(bytes);
       }
     const { size } = await file.stat();
-    return { path, bytes: size, manifest, archive, [Symbol.asyncDispose]: () => file.close() };
+    const sha256 = await digestOf(path);
+    return { path, bytes: size, sha256, manifest, archive, [Symbol.asyncDispose]: () => file.close() };
   } catch (error) {
     await file.close();
     if (!(error instanceof Problem)) throw error;
     throw new Refusal("archive_broken", `${path}: ${error.detail}`, error);
   }
+}
+
+async function digestOf(path: string): Promise<string> {
+  const sha256 = new Bun.CryptoHasher("sha256");
+  for await (const chunk of Bun.file(path).stream()) sha256.update(chunk);
+  return sha256.digest("hex");
 }
 
 /** Of one request: what a service takes at once, with room to spare. */
@@ -93,8 +102,32 @@ export async function* partsOf({ archive, manifest }: LocalArchive, limits = LIM
   }
 }
 
+/** Parts lie here, for their owner alone, named by the process that made them. */
+const PART = /^coding-brain-part-(\d+)-[\da-f-]{36}\.zip$/;
+
+/** Removes the parts of imports that were killed. */
+export async function sweepParts(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = PART.exec(name)?.[1];
+    // Another user's, which cannot be removed, is not ours to look after.
+    if (pid && !isRunning(Number(pid))) await rm(join(tmpdir(), name), { force: true }).catch(ignoreForeign);
+  }
+}
+
+function ignoreForeign(error: NodeJS.ErrnoException) {
+  if (error.code !== "EPERM" && error.code !== "EACCES") throw error;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 function partFile() {
-  const path = join(tmpdir(), `coding-brain-part-${randomUUID()}.zip`);
+  const path = join(tmpdir(), `coding-brain-part-${process.pid}-${randomUUID()}.zip`);
   return {
     path,
     async write(members: Record<string, AsyncGenerator<Uint8Array>>, memories: () => number) {
@@ -127,7 +160,10 @@ async function writeZip(path: string, members: Record<string, () => AsyncIterabl
   const failed = Promise.withResolvers<never>();
   zip.on("error", failed.reject);
   for (const [name, chunks] of Object.entries(members))
-    zip.addReadStreamLazy(name, {}, (give) => give(null, Readable.from(chunks(), { objectMode: false })));
+    zip.addReadStreamLazy(name, {}, (give) => {
+      const stream = Readable.from(chunks(), { objectMode: false }).on("error", failed.reject); // yazl does not listen
+      give(null, stream);
+    });
   zip.end();
   const file: FileHandle = await open(path, "wx", 0o600);
   try {

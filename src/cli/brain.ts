@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config.ts";
 import { EXIT, messageOf, Refusal } from "../refusal.ts";
 import { VERSION } from "../version.ts";
+import { addBackup } from "./backup.ts";
 import { addConnect } from "./connect.ts";
 import { addDb } from "./db.ts";
 import { addDoctor } from "./doctor.ts";
@@ -12,7 +13,9 @@ import { addExport } from "./export.ts";
 import { addImport } from "./import.ts";
 import { addLeakCheck } from "./leak_check.ts";
 import { addMigrate } from "./migrate.ts";
+import { addRollback } from "./rollback.ts";
 import { addServe } from "./serve.ts";
+import { addStatus } from "./status.ts";
 import { addToken } from "./token.ts";
 import { addUp } from "./up.ts";
 import { addVerify } from "./verify.ts";
@@ -35,6 +38,9 @@ const COMMANDS = [
   addConnect,
   addToken,
   addMigrate,
+  addStatus,
+  addBackup,
+  addRollback,
   addExport,
   addImport,
   addVerify,

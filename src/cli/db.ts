@@ -2,6 +2,9 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
+import { onConnection } from "../ops/owner.ts";
+import { draftRollback } from "../ops/rollback_draft.ts";
+import { recordCatalog } from "../ops/runs.ts";
 import { untilStopped } from "./signals.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -24,7 +27,7 @@ export function addDb(program: Command) {
     )
     .argument(
       "<action>",
-      `${Object.keys(ACTIONS).join(", ")}; or start: the embedded database alone, until Ctrl-C`,
+      `${Object.keys(ACTIONS).join(", ")}; or start: the embedded database alone, until Ctrl-C; or rollback-draft: begin the rollback of a migration that has none`,
       action,
     )
     .argument("[options...]", "handed on, such as --message 'what it does'")
@@ -34,9 +37,13 @@ export function addDb(program: Command) {
       "\nExits with graphile-migrate's own code; for status 1 means pending, 2 a current.sql in work, 3 both.",
     )
     .action(async (word: string, options: string[]) => {
+      if (word === "rollback-draft") return console.log(draftRollback() ?? "Every migration has a rollback.");
       const { owner_database_url, data_dir } = loadConfig();
       const args = [...(ACTIONS[word] ?? []), ...options];
-      if (owner_database_url && word !== "start") return graphileMigrate(args, {});
+      if (owner_database_url && word !== "start") {
+        await graphileMigrate(args, {});
+        return takeAsItIs(owner_database_url, word);
+      }
       const stopped = untilStopped();
       const { server, ...urls } = await openEmbedded(data_dir, console.error);
       try {
@@ -49,6 +56,7 @@ export function addDb(program: Command) {
           SHADOW_DATABASE_URL: `${urls.owner_database_url}_shadow`,
           ROOT_DATABASE_URL: urls.root_database_url,
         });
+        await takeAsItIs(urls.owner_database_url, word);
       } finally {
         await server.stop();
       }
@@ -56,9 +64,15 @@ export function addDb(program: Command) {
 }
 
 function action(word: string): string {
-  if (word !== "start" && !ACTIONS[word])
-    throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}, start.`);
+  if (word !== "start" && word !== "rollback-draft" && !ACTIONS[word])
+    throw new InvalidArgumentError(`One of ${Object.keys(ACTIONS).join(", ")}, start, rollback-draft.`);
   return word;
+}
+
+/** What a developer changes by the tool is no drift. */
+async function takeAsItIs(owner_url: string, word: string) {
+  if (word === "status" || process.exitCode) return;
+  await onConnection(owner_url, (session) => recordCatalog(session, "develop"));
 }
 
 async function graphileMigrate(args: string[], env: Record<string, string>) {

@@ -1,9 +1,12 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { ConfigError, loadConfig } from "../config.ts";
-import { openEmbedded } from "../embedded/database.ts";
+import { joinEmbedded, openEmbedded } from "../embedded/database.ts";
 import { type Access, type AccessQuestion, explainAccess } from "../ops/access.ts";
+import { examine } from "../ops/doctor.ts";
 import { Refusal } from "../refusal.ts";
+import { withPlace } from "./owner.ts";
 import { grants } from "./token.ts";
+import { told } from "./told.ts";
 
 interface AccessOptions {
   user: string;
@@ -15,7 +18,15 @@ interface AccessOptions {
 
 /** Adds `brain doctor` to the program. */
 export function addDoctor(program: Command) {
-  const doctor = program.command("doctor").description("find out why something is as it is");
+  const doctor = program
+    .command("doctor")
+    .description("look at the database for what keeps it from working; or, with access, why something is as it is")
+    .option("--json", "print the findings as JSON")
+    .addHelpText(
+      "after",
+      "\nUses OWNER_DATABASE_URL, DATABASE_URL and ROOT_DATABASE_URL, or the embedded database. Changes nothing.",
+    )
+    .action(lookAtDatabase);
   doctor
     .command("access")
     .description("why a memory is visible to a user, or is not")
@@ -28,7 +39,19 @@ export function addDoctor(program: Command) {
       "after",
       "\nAsks the database as that user, by DATABASE_URL, and reads why as its owner, by OWNER_DATABASE_URL; or uses the embedded one. Writes nothing.",
     )
-    .action(access);
+    .action((_options: unknown, command: Command) => access(command.optsWithGlobals()));
+}
+
+async function lookAtDatabase({ json }: { json?: true }) {
+  const findings = await told(json, () =>
+    withPlace((place, { data_dir, database_url }) =>
+      examine({ ...place, data_dir, service_url: database_url ?? joinEmbedded(data_dir)?.database_url }),
+    ),
+  );
+  if (json) console.log(JSON.stringify(findings));
+  else for (const { about, verdict, said } of findings) console.log(`${verdict.padEnd(4)}  ${about}: ${said}`);
+  const bad = findings.filter(({ verdict }) => verdict === "bad");
+  if (bad.length > 0) throw new Refusal("failed", `${bad.length} of ${findings.length} are bad.`);
 }
 
 async function access({ user, org, memory, grants, json }: AccessOptions) {

@@ -35,7 +35,7 @@ export function addExport(program: Command) {
     .option("--from <date>", "only stored at this time or later (RFC 3339)")
     .option("--to <date>", "only stored at this time or earlier")
     .option("--force", "write over a file that is there")
-    .option("--json", "print {file, bytes, manifest}")
+    .option("--json", "print {file, bytes, sha256, manifest}")
     .addHelpText(
       "after",
       `\nThe token needs backup:read. What comes is held against its manifest before the file gets its name.\nExits with ${EXIT.service_unreachable}, ${EXIT.service_refused} or ${EXIT.archive_broken} where there is no answer, a refusal, or a damaged archive.`,
@@ -56,8 +56,9 @@ async function exportTo(file: string, { url, token, force, json, ...asked }: Exp
     await rename(unfinished, file);
     progress.end();
     const { counts } = local.manifest;
-    if (json) console.log(JSON.stringify({ file, bytes: local.bytes, manifest: local.manifest }));
-    else console.log(`${file}: ${sizeOf(local.bytes)}, ${toldOf(counts)}.`);
+    const { bytes, sha256, manifest } = local;
+    if (json) console.log(JSON.stringify({ file, bytes, sha256, manifest }));
+    else console.log(`${file}: ${sizeOf(bytes)}, ${toldOf(counts)}.\nSHA-256 ${sha256}`);
   } finally {
     progress.end();
     await rm(unfinished, { force: true });
@@ -78,6 +79,7 @@ async function keep({ body }: Response, path: string, told: (bytes: number) => v
       bytes += chunk.byteLength;
       told(bytes);
     }
+    await file.sync(); // or a crash could leave an empty file under the final name
   } catch (error) {
     throw new Refusal("archive_broken", "The archive ended before its end.", error);
   } finally {

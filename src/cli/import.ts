@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { type ImportReport, MODES } from "../backup/schema.ts";
 import { loadConfig } from "../config.ts";
 import { EXIT, Refusal } from "../refusal.ts";
-import { fitsOneRequest, type LocalArchive, openLocal, partsOf } from "./archives.ts";
+import { fitsOneRequest, type LocalArchive, openLocal, partsOf, sweepParts } from "./archives.ts";
 import { openProgress, sizeOf } from "./progress.ts";
 import { post, type Remote, remoteFrom, serviceUrl } from "./remote.ts";
 
@@ -17,6 +17,9 @@ interface ImportOptions {
 
 /** What all parts came to together. */
 type Total = ImportReport & { parts: number };
+
+/** The same, and of which archive. */
+type Told = Total & { sha256: string };
 
 const MOST_TOLD = 20;
 
@@ -50,13 +53,22 @@ async function importFrom(file: string, { url, token, json, ...options }: Import
   const remote = remoteFrom(loadConfig(), { ...(url && { url }), ...(token && { token }) });
   const progress = openProgress();
   try {
+    await sweepParts();
     await using local = await openLocal(file, (bytes) => progress.tell(`${sizeOf(bytes)} checked`));
     const total = fitsOneRequest(local)
       ? { ...(await send(remote, file, options)), parts: 1 }
       : await sendParts(remote, local, options, (line) => progress.tell(line));
     progress.end();
-    if (json) console.log(JSON.stringify(total));
-    else tell(total);
+    const told = { ...total, sha256: local.sha256 };
+    if (json) console.log(JSON.stringify(told));
+    else tell(told);
+    const accounted = total.created + total.updated + total.skipped + total.rejected;
+    const memories = local.manifest?.counts.memories ?? 0;
+    if (accounted < memories)
+      throw new Refusal(
+        "import_incomplete",
+        `The service tells of ${accounted} memories, and the archive has ${memories}.`,
+      );
     if (total.rejected > 0)
       throw new Refusal("import_incomplete", `${total.rejected} of the archive were not taken over.`);
   } finally {
@@ -73,7 +85,9 @@ async function send(remote: Remote, path: string, { mode, dryRun, space }: Omit<
   const form = new FormData();
   form.set("file", Bun.file(path), "archive.zip");
   const response = await post(remote, `/api/v1/backup/import?${query}`, form);
-  return (await response.json()) as ImportReport;
+  return (await response.json().catch((error: unknown) => {
+    throw new Refusal("service_unreachable", "The service ended in the middle of its answer; run it again.", error);
+  })) as ImportReport;
 }
 
 async function sendParts(
@@ -95,7 +109,16 @@ async function sendParts(
   return total;
 }
 
-const COUNTS = ["created", "updated", "skipped", "rejected", "relations", "events", "links_left_out"] as const;
+const COUNTS = [
+  "created",
+  "updated",
+  "skipped",
+  "rejected",
+  "relations",
+  "events",
+  "aliases",
+  "links_left_out",
+] as const;
 
 function sumOf(total: Total, report: ImportReport): Total {
   const counts = Object.fromEntries(COUNTS.map((name) => [name, total[name] + report[name]]));
@@ -116,12 +139,14 @@ function tell({
   rejected,
   relations,
   events,
+  aliases,
   reasons,
   links_left_out,
   links,
-}: Total) {
+  sha256,
+}: Told) {
   console.log(
-    `${dry_run ? "Would be: " : ""}${created} created, ${updated} updated, ${skipped} skipped, ${rejected} rejected; ${relations} relations, ${events} events.`,
+    `${dry_run ? "Would be: " : ""}${created} created, ${updated} updated, ${skipped} skipped, ${rejected} rejected; ${relations} relations, ${events} events, ${aliases} aliases.\nSHA-256 of the archive: ${sha256}`,
   );
   if (links_left_out > 0) console.log(`${links_left_out} links were left out, as what they lead to is not there.`);
   for (const { line, id, code, at, message } of [...reasons, ...links].slice(0, MOST_TOLD))

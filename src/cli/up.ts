@@ -5,6 +5,8 @@ import { type Config, ConfigError, loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
 import { createLog } from "../log.ts";
 import type { Service } from "../main.ts";
+import { backupFor } from "../ops/before_migrating.ts";
+import type { Place } from "../ops/databases.ts";
 import { migrateDatabase } from "../ops/migrate.ts";
 import { Refusal } from "../refusal.ts";
 import { untilStopped } from "./signals.ts";
@@ -29,21 +31,25 @@ async function up() {
       "OWNER_DATABASE_URL is set and DATABASE_URL is not; set both, or neither for the embedded database.",
     );
   if (config.database_url && config.jwt_secret) {
-    if (config.owner_database_url) await migrateDatabase(config.owner_database_url);
+    const { owner_database_url: owner_url, root_database_url: root_url } = config;
+    if (owner_url) await bringUp({ owner_url, root_url }, config);
     const service = await startService(config, config.database_url, config.jwt_secret, log);
     await greet(config, service, config.jwt_secret);
     await stopped;
     return service.stop();
   }
 
-  const { server, database_url, owner_database_url } = await openEmbedded(config.data_dir, console.log);
+  const { server, database_url, owner_database_url, root_database_url } = await openEmbedded(
+    config.data_dir,
+    console.log,
+  );
   if (!server.is_ours)
     throw new Refusal(
       "data_dir_held",
       `Coding Brain, or another brain command, already uses ${config.data_dir}; stop it, or set BRAIN_DATA_DIR to another folder.`,
     );
   try {
-    await migrateDatabase(owner_database_url);
+    await bringUp({ owner_url: owner_database_url, root_url: root_database_url }, config);
     server.keepRunning(log);
     const jwt_secret = config.jwt_secret ?? server.secrets.jwt_secret;
     const service = await startService(config, database_url, jwt_secret, log);
@@ -53,6 +59,12 @@ async function up() {
   } finally {
     await server.stop();
   }
+}
+
+/** Migrates, with a backup before it where there are rows and something to do. */
+async function bringUp(place: Place, { data_dir }: Config) {
+  const say = (line: string) => console.log(line);
+  await migrateDatabase(place.owner_url, { backUp: backupFor(place, { data_dir, say }), say });
 }
 
 const TOKEN_DAYS = 365;

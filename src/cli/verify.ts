@@ -1,18 +1,24 @@
 import { readFileSync } from "node:fs";
-import { type Command, Option } from "commander";
-import { loadConfig } from "../config.ts";
-import { openEmbedded } from "../embedded/database.ts";
+import type { Command } from "commander";
 import { type ChainReport, eraseFromAudit, type Head, verifyAudit } from "../ops/audit.ts";
+import { migrationOf, rowsOf } from "../ops/backup_manifest.ts";
+import { verifyBackup } from "../ops/restore.ts";
 import { messageOf, Refusal } from "../refusal.ts";
+import { type KeyOptions, keyOf, withKey } from "./backup.ts";
+import { withOwner, withPlace } from "./owner.ts";
+import { told } from "./told.ts";
 
 /** Adds `brain verify` and `brain audit` to the program. */
 export function addVerify(program: Command) {
-  program
-    .command("verify")
-    .description("check that what is stored is what was stored")
-    .addOption(new Option("--audit", "the chain of every org's audit").makeOptionMandatory())
+  withKey(
+    program
+      .command("verify")
+      .description("check that what is stored is what was stored: a backup, or the audit")
+      .argument("[file]", "a backup: it is restored into a scratch database, and every row held against its manifest"),
+  )
+    .option("--audit", "the chain of every org's audit")
     .option("--against <file>", "the heads an earlier --json printed: the chains must still reach and hold them", heads)
-    .option("--json", "print the report of each org as JSON")
+    .option("--json", "print the report as JSON")
     .addHelpText("after", "\nUses OWNER_DATABASE_URL, or the embedded database.")
     .action(verify);
   program
@@ -23,13 +29,46 @@ export function addVerify(program: Command) {
     .requiredOption("--org <org>", "the tenant")
     .requiredOption("--user <sub>", "whose")
     .action(async (person: { org: string; user: string }) => {
-      const erased = await asOwner((url) => eraseFromAudit(url, { org: person.org, sub: person.user }));
+      const erased = await withOwner((url) => eraseFromAudit(url, { org: person.org, sub: person.user }));
       console.log(`${erased} events no longer say whose they were.`);
     });
 }
 
-async function verify({ against = [], json }: { against?: Head[]; json?: true }) {
-  const reports = await asOwner((url) => verifyAudit(url, against));
+interface VerifyOptions extends KeyOptions {
+  audit?: true;
+  against?: Head[];
+  json?: true;
+}
+
+async function verify(file: string | undefined, { audit, against = [], json, ...key }: VerifyOptions) {
+  if ((file === undefined) === (audit === undefined))
+    throw new Refusal("usage", "verify wants a backup's file, or --audit.");
+  return file === undefined ? verifyChains(against, json) : verifyFile(file, key, json);
+}
+
+async function verifyFile(file: string, key: KeyOptions, json: true | undefined) {
+  await told(json, (telling) =>
+    withPlace(async (place, { data_dir }) => {
+      const { manifest, by_hand } = await verifyBackup(place, file, { key: keyOf(key, data_dir), ...telling });
+      const { taken_at, database, installation, release, tables } = manifest;
+      const facts = {
+        file,
+        taken_at,
+        database,
+        installation,
+        release,
+        migration: migrationOf(manifest),
+        rows: rowsOf(manifest),
+      };
+      if (json) return console.log(JSON.stringify({ ...facts, tables, by_hand }));
+      console.log(`${file} is whole and was restored: ${facts.rows} rows of ${taken_at}, at ${facts.migration}.`);
+      for (const what of by_hand) console.log(`It would not restore, for no migration makes it so: ${what}.`);
+    }),
+  );
+}
+
+async function verifyChains(against: Head[], json: true | undefined) {
+  const reports = await withOwner((url) => verifyAudit(url, against));
   if (json) console.log(JSON.stringify(reports, null, 2));
   else for (const report of reports) console.log(lineFor(report));
   const broken = reports.filter(({ faults }) => faults.length > 0);
@@ -56,10 +95,3 @@ const isHead = (value: unknown): value is Head => {
   const { org_id, seq, hash } = (value ?? {}) as Partial<Head>;
   return typeof org_id === "string" && Number.isSafeInteger(seq) && typeof hash === "string";
 };
-
-async function asOwner<T>(work: (owner_url: string) => Promise<T>): Promise<T> {
-  const { owner_database_url, data_dir } = loadConfig();
-  if (owner_database_url) return work(owner_database_url);
-  const embedded = await openEmbedded(data_dir, console.error);
-  return work(embedded.owner_database_url).finally(() => embedded.server.stop());
-}

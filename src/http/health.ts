@@ -32,14 +32,16 @@ export const healthRoutes = (database: Database, newest: string) =>
       detail: { summary: "What it needs, and how each is", tags: ["operations"] },
     });
 
-/** The newest migration, once the database has it. Throws UNAVAILABLE. */
+/** The newest migration, once the database has it and nothing else. Throws UNAVAILABLE with the reason. */
 export async function readyMigration(database: Database, newest: string): Promise<string> {
-  const applied = await database.schemaState();
-  if (applied === newest) return newest;
+  const { migration, has_drifted } = await database.schemaState();
+  if (migration === newest && !has_drifted) return newest;
   const detail =
-    applied !== null && applied > newest
-      ? "The database has a newer schema than this release knows."
-      : "The database lacks migrations of this release; run `brain migrate`.";
+    migration === newest
+      ? "The schema was changed since the last migration; `brain status` tells what."
+      : migration !== null && migration > newest
+        ? "The database has a newer schema than this release knows."
+        : "The database lacks migrations of this release; run `brain migrate`.";
   throw new Problem("UNAVAILABLE", detail, { headers: { "retry-after": "5" } });
 }
 

@@ -7,7 +7,7 @@ const OWN = `(${OWN_ORG} AND (%s = ( SELECT app.current_user_id() AS current_use
 const NOBODY = `(${OWN_ORG} AND false)`;
 
 /** What is wrong with the catalog of a database, as sentences; none is right. Schemas brain and app. */
-export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
+export async function catalogFaults(sql: postgres.ISql): Promise<string[]> {
   const faults = await sql<{ fault: string }[]>`
     with tables as (
       select pg_class.oid, relname as name, relrowsecurity
@@ -103,6 +103,8 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     cross join lateral aclexplode(relacl) as granted
     where nspname not in ('brain', 'app', 'pg_catalog', 'information_schema', 'graphile_migrate')
       and granted.grantee in ('brain_app'::regrole, 0)
+      -- An extension's view, such as pg_stat_statements, is open by its own making.
+      and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e')
     union all
     select tables.name || ': everybody may ' || granted.privilege_type from tables
     join pg_class on pg_class.oid = tables.oid
@@ -111,7 +113,7 @@ export async function catalogFaults(sql: postgres.Sql): Promise<string[]> {
     union all
     select nspname || ': everybody may use or create in it' from pg_namespace
     cross join lateral aclexplode(coalesce(nspacl, acldefault('n', nspowner))) as granted
-    where nspname in ('app', 'brain', 'graphile_migrate') and granted.grantee = 0
+    where nspname in ('app', 'brain', 'graphile_migrate', 'ops') and granted.grantee = 0
     union all
     select 'the database: everybody may ' || granted.privilege_type from pg_database
     cross join lateral aclexplode(coalesce(datacl, acldefault('d', datdba))) as granted

@@ -1,15 +1,15 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Logger } from "@graphile/logger";
-import { migrate } from "graphile-migrate";
-import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
-import postgres from "postgres";
+import type postgres from "postgres";
 import { messageOf, Refusal } from "../refusal.ts";
-
-const MIGRATIONS = join(import.meta.dir, "../../migrations");
-
-/** Any number, so long as it is always this one: two runners wait for each other instead of failing. */
-const LOCK = 4_270_001;
+import { applyMigrations } from "./apply.ts";
+import { catalogFaults } from "./catalog.ts";
+import { committedMigrations, drifted, MIGRATIONS, type Migration, newestMigration, uncommitted } from "./committed.ts";
+import { driftOfCatalog, driftOfFiles } from "./drift.ts";
+import { expectationsOf, surprises, untouched } from "./expectations.ts";
+import { underLock } from "./owner.ts";
+import { beginRun, endRun, failRun, keepsRuns, newestApplied, recordedCatalog, within } from "./runs.ts";
+import { type Snapshot, sayItOneWay, tableColumns, takeSnapshot } from "./snapshot.ts";
 
 const ROLES_MISSING = `The role brain_app is missing, and a migration does not make roles. Either run
   brain migrate --create
@@ -17,55 +17,166 @@ with ROOT_DATABASE_URL set to an administrator's connection, or have one run, in
 ${readFileSync(join(MIGRATIONS, "roles.sql"), "utf8")}
 with the database's name for :DATABASE_NAME, and then: grant brain_app to <the role of DATABASE_URL>`;
 
-/** The newest migration of this release, by the name graphile-migrate records: six digits and `.sql`. */
-export function newestMigration(): string {
-  const [newest] = readdirSync(join(MIGRATIONS, "committed")).sort().reverse();
-  if (!newest) throw new Error("This release has no migrations.");
-  return `${newest.slice(0, 6)}.sql`;
+interface Options {
+  /** Gives a backup that was proved restorable, as it is to be recorded, before rows are put at risk; null: go without. */
+  backUp?: (() => Promise<string>) | null;
+  /** Takes the schema as it is, where it is not as the last run left it. */
+  accept_drift?: boolean;
+  /** Whether `sql/` must hold nothing that is not committed. Not for `up`, whose developer is perhaps at work on it. */
+  is_strict?: boolean;
+  /** The migrations of this release, but in tests. */
+  migrations?: readonly Migration[];
+  /** One line for the person at the terminal, and one that is written over. */
+  say?: (line: string) => void;
+  progress?: (line: string) => void;
+}
+
+/** What a run came to. */
+export interface MigrationReport {
+  from: string | null;
+  to: string | null;
+  /** Files, in their order; none: there was nothing to do. */
+  applied: string[];
+  backup: string | null;
+  before: Snapshot | null;
+  after: Snapshot | null;
 }
 
 /**
- * Applies every committed migration the database lacks, as its owner. Waits for another runner. Throws a Refusal where
- * the database does not answer, and what a failing migration throws: that one is rolled back, earlier ones stay.
+ * Applies every committed migration the database lacks, as its owner, all of them in one transaction: they stay together
+ * or none does. Waits for another runner. Throws a Refusal, before anything was changed, where the role is not the
+ * owner's, the schema has drifted or is of a newer release, or the backup cannot be had; and one where a migration
+ * fails, does to stored rows what it has not declared, or leaves a fault in the catalog: then all of it is taken back.
  */
-export async function migrateDatabase(owner_url: string): Promise<void> {
-  const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
+export function migrateDatabase(owner_url: string, options: Options = {}): Promise<MigrationReport> {
+  const { say = () => {} } = options;
+  return underLock(owner_url, say, (session) => migrateUnderLock(session, options));
+}
+
+async function migrateUnderLock(session: postgres.ReservedSql, options: Options): Promise<MigrationReport> {
+  const { backUp = null, migrations = committedMigrations() } = options;
+  const from = await newestApplied(session);
+  const pending = migrations.filter(({ filename }) => from === null || filename > from);
+  await expectAsItWas(session, migrations, options);
+  if (pending.length === 0 && (await recordedCatalog(session)) !== null && !options.accept_drift)
+    return { from, to: from, applied: [], backup: null, before: null, after: null };
+
+  const is_at_risk = pending.length > 0 && (await holdsRows(session));
+  const expected = expectationsOf(pending); // a line that cannot be read is told before the backup
+  const run = (await keepsRuns(session))
+    ? await beginRun(session, { kind: "migrate", from, without_backup: is_at_risk && backUp === null })
+    : null;
   try {
-    // A lock of the session, not of a transaction: graphile-migrate opens its own connections and transactions.
-    const session = await sql.reserve().catch((error: unknown) => {
-      throw new Refusal("database_unreachable", `The owner's database does not answer: ${messageOf(error)}.`, error);
-    });
-    try {
-      await session`select pg_advisory_lock(${LOCK})`;
-      const [role] = await session`select from pg_roles where rolname = 'brain_app'`;
-      if (!role) throw new Refusal("roles_missing", ROLES_MISSING);
-      await expectNoNewer(session);
-      await migrate(settingsFor(owner_url));
-    } finally {
-      // graphile-migrate keeps its pool for 200 ms, and ends the process when the server closes that meanwhile (2.0.0-rc.3).
-      clearAllPools();
-      session.release();
-    }
-  } finally {
-    await sql.end(); // lets go of the lock too
+    const backup = is_at_risk && backUp ? await backUp() : null;
+    if (run !== null && backup) await session`update ops.migration_runs set backup = ${backup} where id = ${run}`;
+    const rows = await again(() =>
+      within(session, async (tx) => {
+        const snapshots = await changed(tx, pending, expected, options);
+        const id =
+          run ?? (await beginRun(tx, { kind: "migrate", from, backup, without_backup: is_at_risk && !backUp }));
+        await endRun(tx, id, { to: await newestApplied(tx), ...snapshots });
+        return snapshots;
+      }),
+    );
+    const to = pending.at(-1)?.filename ?? from;
+    return { from, to, applied: pending.map(({ file }) => file), backup, ...rows };
+  } catch (error) {
+    if (run !== null) await failRun(session, run, messageOf(error)).catch(() => {}); // the next run finds it interrupted
+    throw error;
   }
 }
 
+/** The role brain_app is there, the schema is of no newer release, and nothing has drifted. Throws a Refusal. */
+async function expectAsItWas(session: postgres.ReservedSql, migrations: readonly Migration[], options: Options) {
+  const { accept_drift = false, is_strict = false } = options;
+  const [role] = await session`select from pg_roles where rolname = 'brain_app'`;
+  if (!role) throw new Refusal("roles_missing", ROLES_MISSING);
+  await expectNoNewer(session, migrations);
+  const faults = [
+    ...(is_strict ? uncommitted(migrations) : []),
+    ...(await driftOfFiles(session, migrations)),
+    ...(accept_drift ? [] : await within(session, driftOfCatalog)),
+  ];
+  if (faults.length > 0) throw drifted(faults);
+}
+
 /** A newer release has been here: this one does not know what it did. Throws a Refusal. */
-async function expectNoNewer(sql: postgres.Sql) {
-  const [known] = await sql`select to_regclass('graphile_migrate.migrations') as name`;
-  if (!known?.name) return;
-  const [row] = await sql<{ newest: string | null }[]>`select max(filename) as newest from graphile_migrate.migrations`;
-  if (row?.newest && row.newest > newestMigration())
+export async function expectNoNewer(sql: postgres.ISql, migrations: readonly Migration[]) {
+  const applied = await newestApplied(sql);
+  const known = migrations.at(-1)?.filename ?? newestMigration();
+  if (applied !== null && applied > known)
     throw new Refusal(
       "newer_version",
-      `The schema is at ${row.newest}, and this release knows ${newestMigration()}. Use the newer release.`,
+      `The schema is at ${applied}, and this release knows ${known}. Use the newer release.`,
     );
 }
 
-/** graphile-migrate tells its errors by throwing them; what it logs beside is for a terminal of its own. */
-const settingsFor = (connectionString: string) => ({
-  connectionString,
-  migrationsFolder: MIGRATIONS,
-  logger: new Logger(() => () => {}),
-});
+/** Whether a tenant has stored anything that could be lost. */
+export async function holdsRows(sql: postgres.ISql): Promise<boolean> {
+  const tables = await sql<{ statement: string }[]>`
+    select format('select exists (select from brain.%I) as it', relname) as statement
+    from pg_class where relnamespace = to_regnamespace('brain') and relkind = 'r'`;
+  for (const { statement } of tables) {
+    const [row] = await sql.unsafe<{ it: boolean }[]>(statement);
+    if (row?.it) return true;
+  }
+  return false;
+}
+
+/** The run itself, in its transaction: writers wait until it ends, readers until a migration locks what they read. */
+async function changed(
+  tx: postgres.ISql,
+  pending: readonly Migration[],
+  expected: ReturnType<typeof expectationsOf>,
+  { progress = () => {} }: Options,
+): Promise<{ before: Snapshot | null; after: Snapshot | null }> {
+  if (pending.length === 0) return { before: null, after: null };
+  await sayItOneWay(tx);
+  await tx`select set_config('lock_timeout', '10s', true)`;
+  const columns = await tableColumns(tx, ["brain"]);
+  const faults_before = columns.size > 0 ? await catalogFaults(tx) : [];
+  if (columns.size > 0) await lock(tx, [...columns.keys()]);
+  const kept = Object.fromEntries([...columns].map(([table, names]) => [table, untouched(names, expected.get(table))]));
+  const told = (what: string) => (table: string, rows: number) => progress(`${what}: ${table}, ${rows} rows`);
+  const before = columns.size > 0 ? await takeSnapshot(tx, { only: kept, progress: told("before") }) : null;
+
+  await applyMigrations(tx, pending, (file) => progress(`runs ${file}`));
+  await sayItOneWay(tx); // a migration may have set otherwise
+
+  const after = before && (await takeSnapshot(tx, { only: kept, progress: told("after") }));
+  const surprised = before && after ? surprises(before, after, expected) : [];
+  if (surprised.length > 0)
+    throw new Refusal(
+      "undeclared_change",
+      `What the migrations did to stored rows is not what they declare; all of it was taken back:\n${indented(surprised)}`,
+    );
+  const faults = (await catalogFaults(tx)).filter((fault) => !faults_before.includes(fault));
+  if (faults.length > 0)
+    throw new Refusal("lint_failed", `The schema would be at fault; all of it was taken back:\n${indented(faults)}`);
+  return { before, after };
+}
+
+const indented = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join("\n");
+
+async function lock(tx: postgres.ISql, tables: readonly string[]) {
+  await tx.unsafe(`lock table ${tables.join(", ")} in share row exclusive mode`);
+}
+
+const TRIES = 3;
+
+/** Deadlock and a lock not had in time: somebody was reading. Nothing has stayed, so the whole may be tried again. */
+async function again<T>(work: () => Promise<T>, tries = TRIES): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const cause = error instanceof Refusal ? error.cause : error;
+    const code = (cause as { code?: string } | undefined)?.code;
+    if (code !== "40P01" && code !== "55P03") throw error;
+    if (tries > 1) return again(work, tries - 1);
+    throw new Refusal(
+      "database_busy",
+      `Others hold what the migrations need (${messageOf(cause)}), and nothing was changed. Stop the service, or long readers, and try again.`,
+      error,
+    );
+  }
+}

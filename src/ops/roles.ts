@@ -22,13 +22,14 @@ export interface Roles {
 export async function prepareDatabase(admin_url: string, database: string, { owner, service }: Roles): Promise<void> {
   await asAdmin(admin_url, async (sql) => {
     for (const role of [owner, service]) {
-      const [known] = await sql`select from pg_roles where rolname = ${role.name}`;
+      // Only what it has is taken away: who is no superuser may not name the attributes, not even to say no.
+      const [known] = await sql<{ taken_away: string }[]>`
+        select concat_ws(' ', case when rolsuper then 'nosuperuser' end, case when rolcreatedb then 'nocreatedb' end,
+                         case when rolcreaterole then 'nocreaterole' end, case when rolreplication then 'noreplication' end,
+                         case when rolbypassrls then 'nobypassrls' end) as taken_away
+        from pg_roles where rolname = ${role.name}`;
       const verb = known ? "alter" : "create";
-      await run(
-        sql,
-        `${verb} role %I login nosuperuser nocreatedb nocreaterole noreplication nobypassrls password %L`,
-        [role.name, role.password],
-      );
+      await run(sql, `${verb} role %I login ${known?.taken_away ?? ""} password %L`, [role.name, role.password]);
     }
     const [there] = await sql`select from pg_database where datname = ${database}`;
     if (!there) {

@@ -35,7 +35,9 @@ test("export writes what the service gives, checked, for its owner's eyes", asyn
   expect([code, err, out]).toEqual([
     0,
     "",
-    expect.stringMatching(/one\.zip: [\d.]+ (bytes|kB), 1 memories, 0 revisions, 0 relations, 0 events\.\n$/),
+    expect.stringMatching(
+      /one\.zip: [\d.]+ (bytes|kB), 1 memories, 0 revisions, 0 relations, 0 events, 0 aliases\.\nSHA-256 [\da-f]{64}\n$/,
+    ),
   ]);
   expect(statSync(at("one.zip")).mode & 0o777).toBe(0o600);
   expect((await membersOf(readFileSync(at("one.zip"))))["memories.jsonl"]).toContain("we use bun here");
@@ -62,7 +64,8 @@ test("import takes it up again, says what it came to, and may be repeated", asyn
   ]);
   const first = await run(["import", archive]);
   expect(first).toMatchObject({ code: EXIT.import_incomplete, err: "1 of the archive were not taken over.\n" });
-  expect(first.out).toBe(`1 created, 0 updated, 0 skipped, 1 rejected; 0 relations, 0 events.
+  expect(first.out).toBe(`1 created, 0 updated, 0 skipped, 1 rejected; 0 relations, 0 events, 0 aliases.
+SHA-256 of the archive: ${new Bun.CryptoHasher("sha256").update(readFileSync(archive)).digest("hex")}
 line 2, ${lines[1]?.id}: FORBIDDEN_ACCESS_ENTITY access_entity: The token does not grant that space.
 `);
   const second = await run(["import", archive, "--space", "user:local", "--json"]);

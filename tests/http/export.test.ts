@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
+import postgres from "postgres";
 import { openSpool } from "../../src/backup/spool.ts";
 import { backups, membersOf } from "../support/archives.ts";
 import { ada, ben, cyd, DATA_DIR, eve, openWorld, type Person, tokenFor, type World } from "../support/world.ts";
@@ -30,7 +31,7 @@ test("the archive has what its manifest says, byte for byte", async () => {
   const { "manifest.json": text = "", ...members } = await exported(me);
   const manifest = JSON.parse(text);
   expect(manifest).toMatchObject({ format: "coding-brain", version: 1, org: "manifest", user: "ada", filter: {} });
-  expect(manifest.counts).toEqual({ memories: 2, revisions: 0, relations: 0, events: 0 });
+  expect(manifest.counts).toEqual({ memories: 2, revisions: 0, relations: 0, events: 0, aliases: 0 });
   expect(manifest.members).toEqual(
     Object.entries(members).map(([name, content]) => ({
       name,
@@ -223,4 +224,27 @@ test("the spool is its owner's alone, its files have no names, and what a crash 
   expect(readdirSync(folder)).toEqual([]);
   expect(await Array.fromAsync(file.read(), String)).toEqual(["secret"]);
   await openSpool(join(DATA_DIR, "never used")).sweep();
+});
+
+test("an export whose reading fails in the middle is a problem of its own: the service goes on, and so does the next", async () => {
+  const own = await openWorld();
+  await own.api(ada).post("/memories", { content: "Read half of it." });
+  const held = await own.owner.reserve();
+  await held`begin`;
+  await held`lock table brain.relations in access exclusive mode`; // what is said with a memory: the zip is begun by then
+  const broken = own.api(ada).post("/backup/export", {});
+  const admin = postgres(own.urls.admin_url, { max: 1, onnotice: () => {} });
+  const waiting = () => admin<{ pid: number }[]>`
+    select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = ${new URL(own.urls.owner_url).pathname.slice(1)}`;
+  let pid: number | undefined;
+  while (pid === undefined) pid = (await waiting())[0]?.pid;
+  await admin`select pg_cancel_backend(${pid})`;
+  expect((await broken).status).toBeGreaterThanOrEqual(500);
+  await held`rollback`;
+  held.release();
+  expect(await membersOf(await backups(own, ada).export({}))).toMatchObject({
+    "memories.jsonl": expect.stringContaining("Read half of it."),
+  });
+  await admin.end();
+  await own.close();
 });

@@ -24,6 +24,7 @@ const NOTHING = {
   reasons: [],
   relations: 0,
   events: 0,
+  aliases: 0,
   links_left_out: 0,
   links: [],
 };
@@ -379,6 +380,36 @@ test("relations and events are added once, and those that name nothing are left 
     { access_entity: `user:${me.sub}`, from_key: "a", to_key: "b", is_alone: true },
     { access_entity: `user:${me.sub}`, from_key: "webapp", to_key: "webapp2", is_alone: false },
   ]);
+});
+
+test("names that were one are one again, unless something else has been decided here", async () => {
+  const me = somebody();
+  const home = `user:${me.sub}`;
+  const alias = (name: string, of: string) => ({ kind: "alias", access_entity: home, name, of });
+  const graph = [
+    alias("Postgres", "PostgreSQL"),
+    alias("PG", "PostgreSQL"),
+    alias("a", "b"),
+    alias("b", "a"),
+    alias("x", "X"),
+    alias("js", "JavaScript"),
+  ];
+  await world.api(me).post("/memories", { content: "about both", entities: ["js", "ECMAScript"] });
+  await world
+    .api(me)
+    .post("/entities/normalization/merge", { canonical: "ECMAScript", variants: ["js"], dry_run: false });
+  const archive = await ourArchive([{ id: id(), content: "we use pg", entities: ["PG"] }], {
+    "graph.jsonl": graph.map((line) => `${JSON.stringify(line)}\n`).join(""),
+  });
+  expect((await backups(world, me).import(archive)).body).toEqual({ ...NOTHING, created: 1, aliases: 2 });
+  expect((await world.api(me).get("/entities/postgres")).body).toMatchObject({ name: "PostgreSQL", memory_count: 1 });
+  expect((await world.api(me).get("/entities/js")).body).toMatchObject({ name: "ECMAScript" });
+  expect((await backups(world, me).import(archive)).body).toEqual({ ...NOTHING, skipped: 1, aliases: 0 });
+  const to = mateOf({ ...me, org: "aliases" });
+  const again = await backups(world, me).export();
+  expect(
+    (await backups(world, to).import(again, `?access_entity=user:${encodeURIComponent(to.sub)}`)).body,
+  ).toMatchObject({ aliases: 3 });
 });
 
 describe("the earlier system's archives, and mem0 OpenMemory's", () => {

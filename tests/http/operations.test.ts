@@ -4,7 +4,7 @@ import { createApp } from "../../src/app.ts";
 import { ROUTE_NEEDS } from "../../src/auth/scopes.ts";
 import { openDatabase } from "../../src/db.ts";
 import { createLog } from "../../src/log.ts";
-import { newestMigration } from "../../src/ops/migrate.ts";
+import { newestMigration } from "../../src/ops/committed.ts";
 import { ada, openWorld, SETTINGS, tokenFor, type World } from "../support/world.ts";
 
 let world: World;
@@ -33,6 +33,17 @@ test.each([
   const response = await app.handle(new Request("http://localhost/health/ready"));
   expect({ status: response.status, retry: response.headers.get("retry-after") }).toEqual({ status: 503, retry: "5" });
   expect(await response.json()).toMatchObject({ code: "UNAVAILABLE", detail: expect.stringContaining(said) });
+});
+
+test("a schema changed by hand is not ready until it is as it was, and says so", async () => {
+  expect(await world.database.lookForDrift()).toBe(false);
+  await world.owner`create index by_hand on brain.memories (org_id, thread, id)`;
+  expect(await world.database.lookForDrift()).toBe(true);
+  const problem = { code: "UNAVAILABLE", detail: expect.stringContaining("changed since the last migration") };
+  expect(await world.raw("/health/ready")).toMatchObject({ status: 503, body: problem });
+  await world.owner`drop index brain.by_hand`;
+  expect(await world.database.lookForDrift()).toBe(false);
+  expect(await world.raw("/health/ready")).toMatchObject({ status: 200 });
 });
 
 test("without its database the service answers 503 and stays alive", async () => {

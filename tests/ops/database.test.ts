@@ -69,7 +69,7 @@ describe("migrating", () => {
 
   test("as a role that may not is refused, and leaves no connection behind", async () => {
     const empty = await emptyDatabase();
-    await expect(migrateDatabase(empty.service_url)).rejects.toThrow(/permission denied/);
+    await expect(migrateDatabase(empty.service_url)).rejects.toMatchObject({ exit: "owner_refused" });
     await empty.drop();
   });
 
