@@ -124,13 +124,23 @@ const SNAPSHOT = "isolation level repeatable read, read only";
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
+/** RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC. */
+export const TYPES = {
+  timestamptz: {
+    to: 1184,
+    from: [1184],
+    serialize: (instant: string) => instant,
+    parse: (text: string) => text.replace(" ", "T").replace(/\+00$/, "Z"),
+  },
+};
+
 interface PoolOptions {
   max?: number;
   prepare?: boolean;
   listen_url?: string | undefined;
   readonly embedder?: Embedder | null;
-  /** Hears of every statement that is sent; the tests count them. */
-  sent?: (statement: string) => void;
+  /** Hears of every statement that is sent: the tests count them, the bench sends the same. */
+  sent?: (statement: string, parameters: unknown[]) => void;
 }
 
 /**
@@ -150,16 +160,10 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     ...connection,
     max,
     prepare,
-    ...(sent && { debug: (_connection: number, statement: string) => sent(statement) }),
-    types: {
-      // RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC.
-      timestamptz: {
-        to: 1184,
-        from: [1184],
-        serialize: (instant: string) => instant,
-        parse: (text: string) => text.replace(" ", "T").replace(/\+00$/, "Z"),
-      },
-    },
+    ...(sent && {
+      debug: (_connection: number, statement: string, parameters: unknown[]) => sent(statement, parameters),
+    }),
+    types: TYPES,
   });
 
   const canceller = postgres(url, { ...connection, max: 1, prepare, idle_timeout: 10 });

@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
+import { benchCeiling } from "./ceiling.ts";
+import type { Times } from "./interleaved.ts";
 import { benchLatency, type Sizes } from "./latency.ts";
 import { benchRetrieval } from "./retrieval.ts";
 import { benchVectors } from "./vectors.ts";
@@ -12,6 +14,12 @@ const list = (text: string) => text.split(",").map(Number);
 const program = new Command("bench").description(
   "measure this project; each bench writes its section of docs/benchmarks.md",
 );
+program
+  .command("ceiling", { isDefault: true })
+  .description("what a request costs beyond its SQL, against ceilings measured in the same run")
+  .option("--seconds <seconds>", "of each slice", Number, 2)
+  .option("--rounds <rounds>", "slices of each", Number, 4)
+  .action((times: Times) => benchCeiling(times));
 program
   .command("retrieval")
   .description("how much of what is asked for is found: LoCoMo, and generated identifiers")
