@@ -25,8 +25,8 @@ export interface Caller extends Identity {
   denied(what: string, code: ProblemCode): Promise<void>;
   /** Hands on what an answer to this caller has shown, to be written down a little later. */
   recalled(kind: RecallKind, memories: readonly { id: string }[]): void;
-  /** Runs the work in a read only transaction. */
-  read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Runs the work in a read only transaction. Like a write's it may run again, and must not act outside of it. */
+  read<T>(work: (tx: Tx) => Promise<T>, options?: Manner): Promise<T>;
   /** Runs the work in a read only transaction that sees one moment throughout, and for up to so many seconds. */
   snapshot<T>(seconds: number, work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
@@ -37,7 +37,16 @@ export interface Caller extends Identity {
 }
 
 /** How a transaction differs from the usual one. */
-export interface WriteOptions {
+export interface Manner {
+  /**
+   * The plans of its statements are made once on each connection, for whatever values come: right where one plan is the
+   * best for all of them. To plan took ten times as long as to read a memory by its id.
+   */
+  plans?: "once";
+}
+
+/** How a transaction that writes differs from the usual one. */
+export interface WriteOptions extends Manner {
   /** How long it may take in all, instead of 17. */
   seconds?: number;
   /** Spaces made in this very transaction where there are none, so that they go with it. Throws FORBIDDEN_ACCESS_ENTITY. */
@@ -206,26 +215,30 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     let has_entered = false;
 
     const through = (app: string, signal?: AbortSignal): Caller => {
-      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, { seconds, spaces = [] }: WriteOptions) => {
+      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, options: WriteOptions) => {
+        const { seconds, spaces = [], plans } = options;
         const entered = async (tx: Tx) => {
           if (spaces.length > 0) await makeSpaces(tx, spaces);
-          const [row] = await tx<Entered[]>`
+          const entering = tx<Entered[]>`
             select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered,
-                   pg_backend_pid() as pid, now()::text as began`;
-          if (!row?.entered) throw new NotProvisioned();
-          has_entered = true;
-          if (!signal || mode === "") return work(tx);
-          if (signal.aborted) throw clientGone();
+                   pg_backend_pid() as pid, now()::text as began,
+                   set_config('plan_cache_mode', ${plans ? "force_generic_plan" : "auto"}, true)`.then(([row]) => {
+            if (!row?.entered) throw new NotProvisioned();
+            has_entered = true;
+            return row;
+          });
+          if (mode === SNAPSHOT) await entering; // it acts outside of the transaction
           // A statement that cannot be ended ends by its own limit.
-          const end = () => void endStatement(row).catch(() => {});
-          signal.addEventListener("abort", end, { once: true });
-          try {
-            return await work(tx);
-          } catch (error) {
-            throw signal.aborted ? clientGone() : error;
-          } finally {
-            signal.removeEventListener("abort", end);
-          }
+          const end = () => void entering.then(endStatement).catch(() => {});
+          const ending = mode === "" ? undefined : signal;
+          if (ending?.aborted) end();
+          ending?.addEventListener("abort", end, { once: true });
+          // The work does not wait: its first statement goes out with app.enter, and reaches nothing where nobody entered.
+          const [entry, done] = await Promise.allSettled([entering, work(tx)]);
+          ending?.removeEventListener("abort", end);
+          if (entry.status === "rejected") throw entry.reason;
+          if (done.status === "fulfilled") return done.value;
+          throw ending?.aborted ? clientGone() : done.reason;
         };
         return begin(mode, entered, seconds);
       };
@@ -270,7 +283,7 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
           ),
         recalled: (kind, memories) =>
           recalls.add({ org, sub, app, kind, at: new Date().toISOString(), memory_ids: memories.map(({ id }) => id) }),
-        read: (work) => provisioned(READ_ONLY, work),
+        read: (work, options) => provisioned(READ_ONLY, work, options),
         snapshot: (seconds, work) => provisioned(SNAPSHOT, work, { seconds }),
         write: (work, options) => provisioned("", work, options),
       };

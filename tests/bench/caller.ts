@@ -50,6 +50,7 @@ async function run({ load, seconds }: Task): Promise<Slice> {
   for (const status of Object.keys(statuses)) delete statuses[status];
   wrong = unexplained = 0;
   const turn = turnOf(load);
+  const cpu = process.cpuUsage();
   const started = performance.now();
   const until = started + seconds * 1000;
   await Promise.all(
@@ -61,7 +62,9 @@ async function run({ load, seconds }: Task): Promise<Slice> {
       }
     }),
   );
+  const { user, system } = process.cpuUsage(cpu);
   return {
+    cpu_seconds: (user + system) / 1e6,
     requests: times.length,
     seconds: (performance.now() - started) / 1000,
     p50: quantile(times, 0.5),

@@ -4,7 +4,7 @@ import { type Contender, type Measured, measure, type Times } from "./interleave
 import { startCallers } from "./load.ts";
 import { sseAgainstHttp } from "./round_trips.ts";
 import { openStage, type Stage } from "./stage.ts";
-import { report } from "./targets.ts";
+import { measuredTable, report } from "./targets.ts";
 
 const STARTS = 5;
 
@@ -35,7 +35,7 @@ export async function benchCeiling(times: Times) {
     const run = (cases: Record<string, Omit<Contender, "name">>, names: string[], at: number) => {
       console.error(`${new Date().toISOString()} ${names.join(", ")} at ${at}`);
       return measure(
-        callers,
+        { callers, databaseCpu: stage.databaseCpu },
         names.map((name) => named(cases, name, at)),
         times,
       );
@@ -53,6 +53,23 @@ export async function benchCeiling(times: Times) {
     const writes = await run(all, ["C3 insert", "REST create", "REST batch of 100"], 4);
     const busy_writes = await run(all, ["C3 insert", "REST create"], 16);
     report(times, { starts, gets, lists, writes, busy_writes, crowd, fixed, pooled, trips });
+  } finally {
+    await callers.stop();
+    await stage.close();
+  }
+}
+
+/** Some of what the whole run measures, side by side, at so many callers: to profile by. Prints a table. */
+export async function benchCompare(names: string[], { at, ...times }: Times & { at: number }) {
+  const stage = await openStage();
+  const callers = startCallers();
+  try {
+    const service = await stage.serve();
+    const { ceilings, productAt } = await casesOf(stage, service);
+    const all = { ...ceilings, ...productAt(service) };
+    const contenders = names.map((name) => named(all, name, at));
+    console.log(measuredTable(await measure({ callers, databaseCpu: stage.databaseCpu }, contenders, times)));
+    await service.stop();
   } finally {
     await callers.stop();
     await stage.close();

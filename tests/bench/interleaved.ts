@@ -17,9 +17,10 @@ export interface Measured {
   readonly p50: number;
   readonly p95: number;
   readonly p99: number;
-  /** Processor ms of the answering process for each request; its resident MB at the end. */
-  readonly cpu_ms: number | null;
-  readonly rss_mb: number | null;
+  /** Processor ms a request, of each that has a part in it; of SQL the callers are all there is beside the database. */
+  readonly cpu_ms: { readonly service: number; readonly database: number; readonly callers: number };
+  /** Of the answering process, at the end. */
+  readonly rss_mb: number;
   readonly statuses: Record<string, number>;
   readonly wrong: number;
   readonly unexplained: number;
@@ -35,20 +36,27 @@ export interface Times {
  * Measures contenders in slices that take turns, so that what the machine does meanwhile hits all of them. A first round,
  * to warm up, does not count.
  */
-export async function measure(callers: Callers, contenders: Contender[], { seconds, rounds }: Times) {
-  const told = contenders.map((contender) => ({ contender, slices: [] as Slice[], cpu_seconds: 0, rss: 0 }));
+export async function measure(
+  { callers, databaseCpu }: { callers: Callers; databaseCpu: () => number },
+  contenders: Contender[],
+  { seconds, rounds }: Times,
+) {
+  const told = contenders.map((contender) => ({ contender, slices: [] as Slice[], service: 0, database: 0, rss: 0 }));
   for (let round = 0; round <= rounds; round++)
     for (const one of told) {
       const { load, usage } = one.contender;
       const before = await usage?.();
+      const database = databaseCpu();
       const slice = await callers.run(load, seconds);
+      const worked = databaseCpu() - database;
       const after = await usage?.();
       if (round === 0) continue;
       one.slices.push(slice);
-      one.cpu_seconds += (after?.cpu_seconds ?? 0) - (before?.cpu_seconds ?? 0);
+      one.database += worked;
+      one.service += (after?.cpu_seconds ?? 0) - (before?.cpu_seconds ?? 0);
       one.rss = after?.rss ?? 0;
     }
-  return told.map(({ contender, slices, cpu_seconds, rss }): Measured => {
+  return told.map(({ contender, slices, service, database, rss }): Measured => {
     const requests = sum(slices, (slice) => slice.requests);
     const statuses: Record<string, number> = {};
     for (const slice of slices)
@@ -60,8 +68,12 @@ export async function measure(callers: Callers, contenders: Contender[], { secon
       p50: middle(slices.map(({ p50 }) => p50)),
       p95: middle(slices.map(({ p95 }) => p95)),
       p99: middle(slices.map(({ p99 }) => p99)),
-      cpu_ms: contender.usage ? (cpu_seconds * 1000) / requests : null,
-      rss_mb: contender.usage ? rss / 2 ** 20 : null,
+      cpu_ms: {
+        service: (service * 1000) / requests,
+        database: (database * 1000) / requests,
+        callers: (sum(slices, (slice) => slice.cpu_seconds) * 1000) / requests,
+      },
+      rss_mb: rss / 2 ** 20,
       statuses,
       wrong: sum(slices, (slice) => slice.wrong),
       unexplained: sum(slices, (slice) => slice.unexplained),

@@ -23,6 +23,8 @@ export interface Slice {
   readonly p50: number;
   readonly p95: number;
   readonly p99: number;
+  /** Of the callers' own process. */
+  readonly cpu_seconds: number;
   /** Answers by status; of SQL none. */
   readonly statuses: Record<string, number>;
   /** Answers of 200 or 201 without the text they must have. */

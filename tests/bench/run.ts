@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Command } from "commander";
-import { benchCeiling } from "./ceiling.ts";
+import { benchCeiling, benchCompare } from "./ceiling.ts";
 import type { Times } from "./interleaved.ts";
 import { benchLatency, type Sizes } from "./latency.ts";
 import { benchRetrieval } from "./retrieval.ts";
@@ -20,6 +20,13 @@ program
   .option("--seconds <seconds>", "of each slice", Number, 2)
   .option("--rounds <rounds>", "slices of each", Number, 4)
   .action((times: Times) => benchCeiling(times));
+program
+  .command("compare <names...>")
+  .description('some of it side by side: bun run bench compare "C1h get" "REST get"')
+  .option("--at <callers>", "callers at once", Number, 16)
+  .option("--seconds <seconds>", "of each slice", Number, 1)
+  .option("--rounds <rounds>", "slices of each", Number, 5)
+  .action((names: string[], options: Times & { at: number }) => benchCompare(names, options));
 program
   .command("retrieval")
   .description("how much of what is asked for is found: LoCoMo, and generated identifiers")

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
 import { SCOPES } from "../../src/auth/scopes.ts";
@@ -28,6 +29,8 @@ export async function openStage() {
   await migrateDatabase(owner_database_url);
   const settings = { ...loadConfig({}), jwt_secret: server.secrets.jwt_secret };
   const owner = postgres(owner_database_url, { max: 2, onnotice: () => {} });
+  const [backend] = await owner<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  const postmaster = backend && statOf(backend.pid)?.parent;
   const children: Bun.Subprocess[] = [];
   let services = 0;
 
@@ -36,6 +39,13 @@ export async function openStage() {
     settings,
     owner,
     folder: folder.path,
+
+    /** Processor seconds of PostgreSQL's processes that run now; 0 where there is no /proc. */
+    databaseCpu: () =>
+      (existsSync("/proc") ? readdirSync("/proc") : [])
+        .map((name) => statOf(Number(name)))
+        .filter((stat) => stat?.parent === postmaster)
+        .reduce((sum, stat) => sum + (stat?.cpu_seconds ?? 0), 0),
 
     /** The headers of a user with all scopes. */
     async headers(org: string, sub: string, grants: string[] = []) {
@@ -118,6 +128,22 @@ export async function openStage() {
       folder[Symbol.dispose]();
     },
   };
+}
+
+const TICKS_A_SECOND = 100;
+
+/** Parent and processor seconds of a process, as Linux tells them; null where it does not. */
+function statOf(pid: number) {
+  const file = `/proc/${pid}/stat`;
+  if (!pid || !existsSync(file)) return null;
+  try {
+    const [, parent, ...fields] = readFileSync(file, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return { parent: Number(parent), cpu_seconds: (Number(fields[9]) + Number(fields[10])) / TICKS_A_SECOND };
+  } catch {
+    return null; // it has ended meanwhile
+  }
 }
 
 interface BareUsage {

@@ -29,23 +29,26 @@ ${table(
   targets.map(({ what, target, got, is_met }) => [what, target, got, is_met ? "met" : "**not met**"]),
 )}
 
-${table(
-  ["what", "callers", "requests/s", "p50 ms", "p95 ms", "p99 ms", "CPU ms a request", "RSS MB"],
-  measured.map((one) => [
-    one.name,
-    one.callers,
-    Math.round(one.per_second),
-    ...[one.p50, one.p95, one.p99].map((ms) => ms.toFixed(2)),
-    one.cpu_ms?.toFixed(2) ?? "",
-    one.rss_mb === null ? "" : Math.round(one.rss_mb),
-  ]),
-)}
+${measuredTable(measured)}
 
-CPU and RSS are those of the process that answers; PostgreSQL's and the callers' are not in them.`;
+CPU: ms a request, of the process that answers, of PostgreSQL, of the callers; what C1 and C3 send, the callers send.`;
   if (process.env.WRITE) writeSection("The ceiling", text);
   else console.log(text);
   console.log(JSON.stringify({ times, targets, ...figures }));
 }
+
+/** What was measured, a line each. */
+export const measuredTable = (measured: readonly Measured[]) =>
+  table(
+    ["what", "callers", "requests/s", "p50 ms", "p95 ms", "p99 ms", "CPU: service", "database", "callers", "RSS MB"],
+    measured.map(({ name, callers, per_second, p50, p95, p99, cpu_ms, rss_mb }) => [
+      name,
+      callers,
+      Math.round(per_second),
+      ...[p50, p95, p99, cpu_ms.service, cpu_ms.database, cpu_ms.callers].map((ms) => ms.toFixed(2)),
+      Math.round(rss_mb),
+    ]),
+  );
 
 const isMeasured = (one: object): one is Measured => "per_second" in one;
 
@@ -108,8 +111,8 @@ function targetsOf(figures: Figures): Target[] {
       ),
       is_met: past.wrong + past.unexplained + others.length === 0,
     },
-    below("tools/list, CPU", 2, get(fixed, "MCP tools/list").cpu_ms ?? Number.NaN, "ms"),
-    below("openapi.json, CPU", 1, get(fixed, "openapi.json").cpu_ms ?? Number.NaN, "ms"),
+    below("tools/list, CPU", 2, get(fixed, "MCP tools/list").cpu_ms.service, "ms"),
+    below("openapi.json, CPU", 1, get(fixed, "openapi.json").cpu_ms.service, "ms"),
     ...price,
   ];
 }
