@@ -26,7 +26,7 @@ export interface Caller extends Identity {
   /** Hands on what an answer to this caller has shown, to be written down a little later. */
   recalled(kind: RecallKind, memories: readonly { id: string }[]): void;
   /** Runs the work in a read only transaction. Like a write's it may run again, and must not act outside of it. */
-  read<T>(work: (tx: Tx) => Promise<T>, options?: Manner): Promise<T>;
+  read<T>(work: (tx: Tx) => Promise<T>, options?: ReadOptions): Promise<T>;
   /** Runs the work in a read only transaction that sees one moment throughout, and for up to so many seconds. */
   snapshot<T>(seconds: number, work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
@@ -45,6 +45,12 @@ export interface Manner {
   plans?: "once";
 }
 
+/** How a transaction that reads differs from the usual one. */
+export interface ReadOptions extends Manner {
+  /** How many statements the work sends, where that is known before: the end of the transaction goes out with the last. */
+  statements?: number;
+}
+
 /** How a transaction that writes differs from the usual one. */
 export interface WriteOptions extends Manner {
   /** How long it may take in all, instead of 17. */
@@ -52,6 +58,8 @@ export interface WriteOptions extends Manner {
   /** Spaces made in this very transaction where there are none, so that they go with it. Throws FORBIDDEN_ACCESS_ENTITY. */
   spaces?: readonly string[];
 }
+
+type AnyOptions = ReadOptions & WriteOptions;
 
 /** The database as the service sees it: through callers, and a few questions that have none. */
 export interface Database {
@@ -180,7 +188,12 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
   const recalls = new RecallQueue();
   const counted = { transactions: 0, sealed: 0, sealed_at: 0, recalls_written: 0, purged: 0, purged_at: 0 };
 
-  const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
+  const begin = async <T>(
+    mode: string,
+    work: (tx: Tx) => Promise<T>,
+    seconds = ANSWER_SECONDS,
+    statements?: number,
+  ): Promise<T> => {
     counted.transactions++;
     const late = Promise.withResolvers<never>();
     // The server's own limits end what it works on; this one is for a server that no longer answers at all. The work is
@@ -191,7 +204,7 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     );
     try {
       // postgres.js types the result as an unwrapped array of promises; it is what the work gave.
-      return (await Promise.race([sql.begin(mode, work), late.promise])) as T;
+      return (await Promise.race([sql.begin(mode, work, statements), late.promise])) as T;
     } catch (error) {
       throw fromDriver(error);
     } finally {
@@ -215,8 +228,8 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     let has_entered = false;
 
     const through = (app: string, signal?: AbortSignal): Caller => {
-      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, options: WriteOptions) => {
-        const { seconds, spaces = [], plans } = options;
+      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, options: AnyOptions) => {
+        const { seconds, spaces = [], plans, statements } = options;
         const entered = async (tx: Tx) => {
           if (spaces.length > 0) await makeSpaces(tx, spaces);
           const entering = tx<Entered[]>`
@@ -240,7 +253,7 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
           if (done.status === "fulfilled") return done.value;
           throw ending?.aborted ? clientGone() : done.reason;
         };
-        return begin(mode, entered, seconds);
+        return begin(mode, entered, seconds, statements && 1 + statements); // app.enter is one
       };
 
       const makeSpaces = async (tx: Tx, access_entities: readonly string[]) => {
@@ -251,7 +264,7 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
       const provisioned = async <T>(
         mode: string,
         work: (tx: Tx) => Promise<T>,
-        options: WriteOptions = {},
+        options: AnyOptions = {},
         tries = 2,
       ): Promise<T> => {
         try {

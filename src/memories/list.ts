@@ -48,7 +48,7 @@ export async function listMemories(caller: Caller, query: Paging, filter: Filter
       const total = few?.total ?? counted ?? (is_told ? offset + rows.length : await countUpTo(tx, filter));
       return { ...pageOf(rows, size, page, total), next_cursor: is_newest_first ? nextOf(rows, size) : null };
     },
-    is_plain ? { plans: "once" } : {},
+    is_plain ? { plans: "once", statements: cursor ? 1 : 2 } : {},
   );
   caller.recalled(search_query ? "search" : "list", answer.items);
   return answer;

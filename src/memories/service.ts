@@ -91,7 +91,7 @@ async function withSimilar(tx: Tx, stored: Stored[]): Promise<Stored[]> {
 
 /** One memory, by id. Throws NOT_FOUND for what is deleted, absent or not the caller's to see: one and the same answer. */
 export async function getMemory(caller: Caller, id: string): Promise<Memory> {
-  const memory = await caller.read((tx) => memoryIn(tx, id), { plans: "once" });
+  const memory = await caller.read((tx) => memoryIn(tx, id), { plans: "once", statements: 1 });
   caller.recalled("get", [memory]);
   return memory;
 }
