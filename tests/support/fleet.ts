@@ -34,9 +34,10 @@ export async function startFleet(count: number, env: Record<string, string>) {
      * does. Nothing else is sent again: throws what becomes of the connection.
      */
     async ask(path: string, init: RequestInit): Promise<Response> {
+      const first = turn++;
       for (let tries = 1; ; tries++) {
         try {
-          return await fetch(member(turn++).url + path, { ...init, keepalive: false });
+          return await fetch(member(first + tries).url + path, { ...init, keepalive: false });
         } catch (error) {
           if (tries === members.length || !(error instanceof Error && REFUSED.test(`${codeOf(error)}`))) throw error;
         }
