@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { benchCeiling, benchCompare } from "./ceiling.ts";
 import type { Times } from "./interleaved.ts";
 import { benchLatency, type Sizes } from "./latency.ts";
+import { benchMillion, type Million } from "./million.ts";
 import { benchRetrieval } from "./retrieval.ts";
 import { benchVectors } from "./vectors.ts";
 
@@ -27,6 +28,14 @@ program
   .option("--seconds <seconds>", "of each slice", Number, 1)
   .option("--rounds <rounds>", "slices of each", Number, 5)
   .action((names: string[], options: Times & { at: number }) => benchCompare(names, options));
+program
+  .command("million")
+  .description("routes that page, with a million memories in a thousand orgs against ten thousand in ten")
+  .option("--few <orgs>", "orgs in the small database", Number, 10)
+  .option("--many <orgs>", "orgs in the large one", Number, 1000)
+  .option("--memories <memories>", "in each org", Number, 1000)
+  .option("--requests <requests>", "of each route to each", Number, 40)
+  .action((options: Million) => benchMillion(options));
 program
   .command("retrieval")
   .description("how much of what is asked for is found: LoCoMo, and generated identifiers")
