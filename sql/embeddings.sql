@@ -44,7 +44,9 @@ declare
   of uuid;
 begin
   if tg_op = 'INSERT' then
-    perform app.leave_to_embed(org_id, array_agg(id)) from rows_after group by org_id;
+    perform app.leave_to_embed(org_id, array_agg(id)) from rows_after
+    where exists (select from brain.embedding_spaces where embedding_spaces.org_id = rows_after.org_id)
+    group by org_id;
     return null;
   end if;
   for of, stale in

@@ -31,8 +31,10 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  caller_org uuid := app.org_key(token_org);
+  caller_org constant uuid := app.org_key(token_org);
+  held constant text[] := app.held_grants(token_sub, grants); -- here: in the query below it would be made for each space
   caller_id uuid;
+  is_revoked boolean;
 begin
   if app.current_user_id() is not null then
     raise exception 'app.enter() runs once in a transaction';
@@ -42,19 +44,21 @@ begin
     raise exception 'app.enter() needs the jti of a token';
   end if;
 
-  if exists (select from brain.revoked_tokens where org_id = caller_org and jti = token_jti) then
+  select exists (select from brain.revoked_tokens where org_id = caller_org and jti = token_jti), (
+           select users.id
+           from brain.orgs
+           join brain.users using (org_id)
+           where orgs.org_id = caller_org and orgs.name = token_org and users.sub = token_sub)
+  into is_revoked, caller_id;
+  if is_revoked then
     raise exception 'token revoked' using errcode = 'BRN01';
   end if;
-
-  select users.id into caller_id
-  from brain.orgs
-  join brain.users using (org_id)
-  where orgs.org_id = caller_org and orgs.name = token_org and users.sub = token_sub;
   if caller_id is null then
     return false;
   end if;
 
-  perform set_config('app.current_org_id', caller_org::text, true),
+  perform app.limit_time(),
+          set_config('app.current_org_id', caller_org::text, true),
           set_config('app.current_user_id', caller_id::text, true),
           set_config('app.current_sub', token_sub, true),
           set_config('app.current_app', app_name, true),
@@ -62,7 +66,7 @@ begin
           set_config('app.current_spaces', (
             select coalesce(array_agg(id), '{}')::text
             from brain.spaces
-            where org_id = caller_org and access_keys && app.held_grants(token_sub, grants)
+            where org_id = caller_org and access_keys && held
           ), true),
           set_config('TimeZone', 'UTC', true),
           -- A plan must not walk the rows of spaces the caller cannot see, whatever the statistics suggest: a list of
@@ -72,7 +76,6 @@ begin
           -- Before PostgreSQL 18 a scan that is off costs 10^10, and what seems that dear is compiled first: a search
           -- took 1.5 s on 15, and 20 ms without.
           set_config('jit', 'off', true);
-  perform app.limit_time();
   return true;
 end
 $$;

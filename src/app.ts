@@ -49,7 +49,7 @@ export async function createApp(settings: AppSettings, database: Database, log: 
   const hooksOf = new Map<string, RouteHooks>();
   const app: AnyElysia = new Elysia({
     normalize: false, // or unknown fields would be dropped in silence
-    precompile: true, // or a bad schema would show at the first request only
+    precompile: false, // each route at its first request: all of them at the start took a third of it
     // Else the router looks for the path after the eleventh character of the URL: with a short Host, inside the path.
     handler: { standardHostname: false },
   })

@@ -26,8 +26,8 @@ export interface Caller extends Identity {
   denied(what: string, code: ProblemCode): Promise<void>;
   /** Hands on what an answer to this caller has shown, to be written down a little later. */
   recalled(kind: RecallKind, memories: readonly { id: string }[]): void;
-  /** Runs the work in a read only transaction. */
-  read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Runs the work in a read only transaction. Like a write's it may run again, and must not act outside of it. */
+  read<T>(work: (tx: Tx) => Promise<T>, options?: ReadOptions): Promise<T>;
   /** Runs the work in a read only transaction that sees one moment throughout, and for up to so many seconds. */
   snapshot<T>(seconds: number, work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
@@ -38,12 +38,29 @@ export interface Caller extends Identity {
 }
 
 /** How a transaction differs from the usual one. */
-export interface WriteOptions {
+export interface Manner {
+  /**
+   * The plans of its statements are made once on each connection, for whatever values come: right where one plan is the
+   * best for all of them. To plan took ten times as long as to read a memory by its id.
+   */
+  plans?: "once";
+}
+
+/** How a transaction that reads differs from the usual one. */
+export interface ReadOptions extends Manner {
+  /** How many statements the work sends, where that is known before: the end of the transaction goes out with the last. */
+  statements?: number;
+}
+
+/** How a transaction that writes differs from the usual one. */
+export interface WriteOptions extends Manner {
   /** How long it may take in all, instead of 17. */
   seconds?: number;
   /** Spaces made in this very transaction where there are none, so that they go with it. Throws FORBIDDEN_ACCESS_ENTITY. */
   spaces?: readonly string[];
 }
+
+type AnyOptions = ReadOptions & WriteOptions;
 
 /** The database as the service sees it: through callers, and a few questions that have none. */
 export interface Database {
@@ -127,13 +144,23 @@ const SNAPSHOT = "isolation level repeatable read, read only";
 /** Deadlock and serialization failure: the same again may well go through. */
 const WORTH_A_RETRY = /^40(P01|001)$/;
 
+/** RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC. */
+export const TYPES = {
+  timestamptz: {
+    to: 1184,
+    from: [1184],
+    serialize: (instant: string) => instant,
+    parse: (text: string) => text.replace(" ", "T").replace(/\+00$/, "Z"),
+  },
+};
+
 interface PoolOptions {
   max?: number;
   prepare?: boolean;
   listen_url?: string | undefined;
   readonly embedder?: Embedder | null;
-  /** Hears of every statement that is sent; the tests count them. */
-  sent?: (statement: string) => void;
+  /** Hears of every statement that is sent: the tests count them, the bench sends the same. */
+  sent?: (statement: string, parameters: unknown[]) => void;
 }
 
 /**
@@ -153,16 +180,10 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     ...connection,
     max,
     prepare,
-    ...(sent && { debug: (_connection: number, statement: string) => sent(statement) }),
-    types: {
-      // RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC.
-      timestamptz: {
-        to: 1184,
-        from: [1184],
-        serialize: (instant: string) => instant,
-        parse: (text: string) => text.replace(" ", "T").replace(/\+00$/, "Z"),
-      },
-    },
+    ...(sent && {
+      debug: (_connection: number, statement: string, parameters: unknown[]) => sent(statement, parameters),
+    }),
+    types: TYPES,
   });
 
   const canceller = postgres(url, { ...connection, max: 1, prepare, idle_timeout: 10 });
@@ -170,7 +191,12 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
   const recalls = new RecallQueue();
   const counted = { transactions: 0, sealed: 0, sealed_at: 0, recalls_written: 0, purged: 0, purged_at: 0 };
 
-  const begin = async <T>(mode: string, work: (tx: Tx) => Promise<T>, seconds = ANSWER_SECONDS): Promise<T> => {
+  const begin = async <T>(
+    mode: string,
+    work: (tx: Tx) => Promise<T>,
+    seconds = ANSWER_SECONDS,
+    statements?: number,
+  ): Promise<T> => {
     counted.transactions++;
     const late = Promise.withResolvers<never>();
     // The server's own limits end what it works on; this one is for a server that no longer answers at all. The work is
@@ -181,7 +207,7 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     );
     try {
       // postgres.js types the result as an unwrapped array of promises; it is what the work gave.
-      return (await Promise.race([sql.begin(mode, work), late.promise])) as T;
+      return (await Promise.race([sql.begin(mode, work, statements), late.promise])) as T;
     } catch (error) {
       throw fromDriver(error);
     } finally {
@@ -208,28 +234,32 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     let has_entered = false;
 
     const through = (app: string, signal?: AbortSignal): Caller => {
-      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, { seconds, spaces = [] }: WriteOptions) => {
+      const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, options: AnyOptions) => {
+        const { seconds, spaces = [], plans, statements } = options;
         const entered = async (tx: Tx) => {
           if (spaces.length > 0) await makeSpaces(tx, spaces);
-          const [row] = await tx<Entered[]>`
+          const entering = tx<Entered[]>`
             select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered,
-                   pg_backend_pid() as pid, now()::text as began`;
-          if (!row?.entered) throw new NotProvisioned();
-          has_entered = true;
-          if (!signal || mode === "") return work(tx);
-          if (signal.aborted) throw clientGone();
+                   pg_backend_pid() as pid, now()::text as began,
+                   set_config('plan_cache_mode', ${plans ? "force_generic_plan" : "auto"}, true)`.then(([row]) => {
+            if (!row?.entered) throw new NotProvisioned();
+            has_entered = true;
+            return row;
+          });
+          if (mode === SNAPSHOT) await entering; // it acts outside of the transaction
           // A statement that cannot be ended ends by its own limit.
-          const end = () => void endStatement(row).catch(() => {});
-          signal.addEventListener("abort", end, { once: true });
-          try {
-            return await work(tx);
-          } catch (error) {
-            throw signal.aborted ? clientGone() : error;
-          } finally {
-            signal.removeEventListener("abort", end);
-          }
+          const end = () => void entering.then(endStatement).catch(() => {});
+          const ending = mode === "" ? undefined : signal;
+          if (ending?.aborted) end();
+          ending?.addEventListener("abort", end, { once: true });
+          // The work does not wait: its first statement goes out with app.enter, and reaches nothing where nobody entered.
+          const [entry, done] = await Promise.allSettled([entering, work(tx)]);
+          ending?.removeEventListener("abort", end);
+          if (entry.status === "rejected") throw entry.reason;
+          if (done.status === "fulfilled") return done.value;
+          throw ending?.aborted ? clientGone() : done.reason;
         };
-        return begin(mode, entered, seconds);
+        return begin(mode, entered, seconds, statements && 1 + statements); // app.enter is one
       };
 
       const makeSpaces = async (tx: Tx, access_entities: readonly string[]) => {
@@ -240,7 +270,7 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
       const provisioned = async <T>(
         mode: string,
         work: (tx: Tx) => Promise<T>,
-        options: WriteOptions = {},
+        options: AnyOptions = {},
         tries = 2,
       ): Promise<T> => {
         try {
@@ -272,7 +302,7 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
           ),
         recalled: (kind, memories) =>
           recalls.add({ org, sub, app, kind, at: new Date().toISOString(), memory_ids: memories.map(({ id }) => id) }),
-        read: (work) => provisioned(READ_ONLY, work),
+        read: (work, options) => provisioned(READ_ONLY, work, options),
         snapshot: (seconds, work) => provisioned(SNAPSHOT, work, { seconds }),
         write: (work, options) => provisioned("", work, options),
       };

@@ -23,6 +23,12 @@ const MAX_REQUEST_BYTES = Number.MAX_SAFE_INTEGER;
 const IDLE_TIMEOUT_SECONDS = 30;
 const DRAIN_SECONDS = 10;
 
+/** A connection that was taken and whose request is not read yet counts as no request: it gets this long. */
+const UNREAD_MS = 200;
+/** Turns of the event loop that are tried for a short one, and what is short. */
+const MOST_TURNS = 100;
+const SHORT_TURN_MS = 1;
+
 /** A service that listens. */
 export interface Service {
   /** Where it listens, without a trailing slash. */
@@ -64,9 +70,10 @@ export async function startService(
       url: `http://${host}:${server.port}`,
       async stop() {
         const deadline = Date.now() + DRAIN_SECONDS * 1000;
+        await quietTurn();
         // Not awaited: it would wait for idle keep-alive connections and open streams too.
         const closed = server.stop();
-        await app.drainStreams(DRAIN_SECONDS);
+        await Promise.all([app.drainStreams(DRAIN_SECONDS), Bun.sleep(UNREAD_MS)]);
         while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(10);
         await Promise.all([closed, server.stop(true)]);
         await worker?.stop();
@@ -77,6 +84,18 @@ export async function startService(
   } catch (error) {
     await database.close();
     throw error;
+  }
+}
+
+/**
+ * Waits for a turn of the event loop in which next to nothing was done: whoever has connected until then has been taken.
+ * A connection that the system has accepted and we have not is cut when we stop to listen.
+ */
+async function quietTurn() {
+  for (let turns = 0, took = Number.POSITIVE_INFINITY; took > SHORT_TURN_MS && turns < MOST_TURNS; turns++) {
+    const began = performance.now();
+    await new Promise((resolve) => setImmediate(resolve));
+    took = performance.now() - began;
   }
 }
 

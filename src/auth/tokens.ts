@@ -4,6 +4,7 @@ import { decodeProtectedHeader, errors, jwtVerify } from "jose";
 import { missingAuth, Problem, type ProblemCode } from "../problem.ts";
 import { grantsFrom } from "./grants.ts";
 import { type KeySettings, keyRing, kidOf, type RingKey } from "./keys.ts";
+import { VerifiedTokens } from "./verified.ts";
 
 /** What a verified token says. */
 export interface Identity {
@@ -72,13 +73,19 @@ export async function tokenVerifier(settings: TokenSettings) {
     clockTolerance: 0,
   };
 
+  const verified = new VerifiedTokens();
+
   return async (authorization: string | null): Promise<Identity> => {
     const token = bearerToken(authorization);
+    const known = verified.find(token);
+    if (known) return known;
     let refusal: unknown = "no key of that name";
     for (const { key, algorithm } of candidates(ring, token)) {
       try {
         const { payload } = await jwtVerify(token, key, { ...checks, algorithms: [algorithm] });
-        return identityFrom(payload, settings.jwt_max_lifetime_seconds);
+        const identity = identityFrom(payload, settings.jwt_max_lifetime_seconds);
+        verified.keep(token, identity);
+        return identity;
       } catch (error) {
         if (error instanceof Problem) throw error;
         if (!isOfAnotherKey(error)) throw notAccepted(codeOf(error), error);

@@ -193,11 +193,22 @@ const about = (tx: Tx, entities: string[]) => tx`
     select from brain.memory_entities as mention
     where mention.memory_id = memories.id and (mention.space_id, mention.key) in (${keysNamed(tx, entities)}))`;
 
-/** The condition on `memories`. */
-export const matching = (tx: Tx, filter: Filter) => tx`
-  ${leading(tx, filter)}
-  and state = any (${filter.states})
-  and (${filter.categories}::text[] is null or category = any (${filter.categories}))
+/** Whether nothing but the state of a memory is asked for. */
+export function asksStateOnly({ states: _states, tags, include_superseded: _superseded, ...others }: Filter): boolean {
+  return tags.length === 0 && Object.values(others).every((one) => one === null);
+}
+
+/**
+ * The condition on `memories`. All of it or what is always asked, no more: a statement for each set of fields would be
+ * thousands to prepare.
+ */
+export const matching = (tx: Tx, filter: Filter) =>
+  asksStateOnly(filter)
+    ? tx`${leading(tx, filter)} and state = any (${filter.states})`
+    : tx`${leading(tx, filter)} and state = any (${filter.states}) and ${fitting(tx, filter)}`;
+
+const fitting = (tx: Tx, filter: Filter) => tx`
+  (${filter.categories}::text[] is null or category = any (${filter.categories}))
   and (${filter.app_ids}::uuid[] is null or app_id = any (${filter.app_ids}))
   and (${filter.apps}::text[] is null or app = any (${filter.apps}))
   and (${filter.artifact_types}::text[] is null or artifact_type = any (${filter.artifact_types}))
@@ -214,6 +225,9 @@ export const matching = (tx: Tx, filter: Filter) => tx`
          lateral (select jsonb_exists(tags, key) and (value is null or tags ->> key = value) as fits) as judged))`;
 
 /** The condition on its `spaces`. */
-export const within = (tx: Tx, { access_entities, scopes }: Filter) => tx`
+export const within = (tx: Tx, { access_entities, scopes }: Filter) =>
+  access_entities || scopes
+    ? tx`
   (${access_entities}::text[] is null or access_entity = any (${access_entities}))
-  and (${scopes}::text[] is null or split_part(access_entity, ':', 1) = any (${scopes}))`;
+  and (${scopes}::text[] is null or split_part(access_entity, ':', 1) = any (${scopes}))`
+    : tx`true`;

@@ -5,7 +5,7 @@ import { findIn } from "../search/service.ts";
 import { askedAlone, candidatesIn } from "./candidates.ts";
 import { columns } from "./columns.ts";
 import { cursorFrom, cursorOf, type Place } from "./cursor.ts";
-import { ANY, type Filter, matching, within } from "./filter.ts";
+import { ANY, asksStateOnly, type Filter, matching, within } from "./filter.ts";
 import type { ListQuery, Memory, MemoryPage } from "./schema.ts";
 
 /** Which page, and in which order. */
@@ -25,24 +25,31 @@ export async function listMemories(caller: Caller, query: Paging, filter: Filter
   if (page * size > MAX_TOTAL)
     throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
 
-  const answer = await caller.read(async (tx) => {
-    if (search_query) {
-      const stretch = { offset: (page - 1) * size, limit: size, count_to: MAX_TOTAL + 1 };
-      const { found, total } = await findIn(tx, search_query, filter, stretch);
-      return pageOf(found, size, page, total);
-    }
-    const offset = cursor ? 0 : (page - 1) * size;
-    const before = cursor ? cursorFrom(cursor) : null;
-    const few = await amongFew(tx, filter, { offset, size, before, query });
-    const rows =
-      few?.rows ??
-      (await (is_newest_first ? newest(tx, filter, offset, size, before) : sorted(tx, filter, offset, size, query)));
-    if (cursor) return { ...pageOf(rows, size, null, null), next_cursor: nextOf(rows, size) };
-    // The last page says by itself how many there are; a page beyond it does not.
-    const is_told = rows.length <= size && (rows.length > 0 || offset === 0);
-    const total = few?.total ?? (is_told ? offset + rows.length : await countUpTo(tx, filter));
-    return { ...pageOf(rows, size, page, total), next_cursor: is_newest_first ? nextOf(rows, size) : null };
-  });
+  const is_plain = !search_query && asksStateOnly(filter);
+  const answer = await caller.read(
+    async (tx) => {
+      if (search_query) {
+        const stretch = { offset: (page - 1) * size, limit: size, count_to: MAX_TOTAL + 1 };
+        const { found, total } = await findIn(tx, search_query, filter, stretch);
+        return pageOf(found, size, page, total);
+      }
+      const offset = cursor ? 0 : (page - 1) * size;
+      const before = cursor ? cursorFrom(cursor) : null;
+      const few = await amongFew(tx, filter, { offset, size, before, query });
+      const [rows, counted] = await Promise.all([
+        few?.rows ??
+          (is_newest_first ? newest(tx, filter, offset, size, before) : sorted(tx, filter, offset, size, query)),
+        // Sent along: where there is little to count it takes no time, and else it is asked for anyway.
+        is_plain && !cursor ? countUpTo(tx, filter) : null,
+      ]);
+      if (cursor) return { ...pageOf(rows, size, null, null), next_cursor: nextOf(rows, size) };
+      // The last page says by itself how many there are; a page beyond it does not.
+      const is_told = rows.length <= size && (rows.length > 0 || offset === 0);
+      const total = few?.total ?? counted ?? (is_told ? offset + rows.length : await countUpTo(tx, filter));
+      return { ...pageOf(rows, size, page, total), next_cursor: is_newest_first ? nextOf(rows, size) : null };
+    },
+    is_plain ? { plans: "once", statements: cursor ? 1 : 2 } : {},
+  );
   caller.recalled(search_query ? "search" : "list", answer.items);
   return answer;
 }

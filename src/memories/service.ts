@@ -53,7 +53,7 @@ function insertOnce(
   { idempotency_key, if_revision }: WriteOptions,
 ): Promise<Stored[]> {
   refuseRevision(if_revision);
-  return caller.write(async (tx) => {
+  const work = async (tx: Tx) => {
     if (idempotency_key !== undefined) await expectSpaces(tx, rows);
     return once(tx, { idempotency_key, asked }, async () => withSimilar(tx, await insertIn(tx, caller, rows)), {
       result: (added) => added.map(({ id, duplicate }) => ({ id, duplicate })),
@@ -69,7 +69,10 @@ function insertOnce(
         });
       },
     });
-  });
+  };
+  // Decisions are compared with others by a search, whose plans are better made for its words.
+  const has_decisions = rows.some(({ category }) => category === "decision");
+  return caller.write(work, has_decisions ? {} : { plans: "once" });
 }
 
 /** Decisions of one write that are compared with what was decided before; a long import is not. */
@@ -88,13 +91,17 @@ async function withSimilar(tx: Tx, stored: Stored[]): Promise<Stored[]> {
 
 /** One memory, by id. Throws NOT_FOUND for what is deleted, absent or not the caller's to see: one and the same answer. */
 export async function getMemory(caller: Caller, id: string): Promise<Memory> {
-  const memory = await caller.read((tx) => memoryIn(tx, id));
+  const memory = await caller.read((tx) => memoryIn(tx, id), { plans: "once", statements: 1 });
   caller.recalled("get", [memory]);
   return memory;
 }
 
 async function memoryIn(tx: Tx, id: string): Promise<Memory> {
-  const memory = (await memoriesIn(tx, [id])).get(id.toLowerCase());
+  const [memory] = await tx<Memory[]>`
+    select ${columns(tx)}
+    from brain.memories
+    join brain.spaces on spaces.id = space_id
+    where memories.id = ${id} and state <> 'deleted'`;
   if (!memory) throw notFound("memory");
   return memory;
 }

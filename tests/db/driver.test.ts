@@ -92,3 +92,63 @@ test("a hundred rounds of ended backends leave no query without an answer, and n
   expect(one).toBe(1);
   await sql.end();
 });
+
+test("of a transaction that did not begin nothing more is sent, least of all into another on its connection", async () => {
+  const sql = postgres(database.owner_url, { max: 1, onnotice: () => {} });
+  const outcomes: string[] = [];
+  const told = (query: postgres.PendingQuery<postgres.Row[]>) =>
+    query.then(
+      () => outcomes.push("ran"),
+      () => outcomes.push("refused"),
+    );
+  // Words that BEGIN does not take: what goes out with it finds no transaction.
+  const failing = sql.begin("nonsense", async (tx) => {
+    await told(tx`select set_config('app.current_org_id', 'of the first', true)`);
+    await told(tx`select set_config('app.current_org_id', 'of the first', false)`);
+    await Bun.sleep(50);
+    await told(tx`select set_config('app.current_org_id', 'of the first', false)`);
+  });
+  const [failed, seen] = await Promise.allSettled([
+    failing,
+    sql.begin(async (tx) => {
+      await Bun.sleep(100);
+      const [row] = await tx<{ org: string }[]>`select current_setting('app.current_org_id', true) as org`;
+      return row?.org || "nobody's";
+    }),
+  ]);
+  expect(failed.status).toBe("rejected");
+  expect(String(failed.status === "rejected" && failed.reason)).toContain("syntax error");
+  expect(seen).toEqual({ status: "fulfilled", value: "nobody's" });
+  await Bun.sleep(100);
+  expect(outcomes).toEqual(["ran", "refused", "refused"]);
+  await sql.end();
+});
+
+test("a transaction of so many statements ends with the last of them, and takes no more", async () => {
+  const sent: string[] = [];
+  const sql = postgres(database.owner_url, {
+    max: 1,
+    onnotice: () => {},
+    debug: (_connection, statement) => void sent.push(statement),
+  });
+  const add = () => sql.begin("read only", (tx) => Promise.all([tx`select 1 as one`, tx`select 2 as two`]), 2);
+  await add();
+  sent.length = 0;
+  expect((await add()).flat().map((row) => ({ ...row }))).toEqual([{ one: 1 }, { two: 2 }]);
+  expect(sent).toEqual(["begin read only", "select 1 as one", "select 2 as two", "commit"]);
+
+  const more = sql.begin(
+    "read only",
+    async (tx) => {
+      await tx`select 1`;
+      await tx`select 2`;
+    },
+    1,
+  );
+  await expect(more).rejects.toThrow("a statement more");
+  const failing = sql.begin("read only", async (tx) => void (await tx`select 1 / 0`), 1);
+  await expect(failing).rejects.toThrow("division by zero");
+  const [[state] = []] = await sql.begin((tx) => Promise.all([tx`select pg_current_xact_id_if_assigned() as id`]));
+  expect(state).toEqual({ id: null });
+  await sql.end();
+});
