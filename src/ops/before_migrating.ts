@@ -30,9 +30,9 @@ export const backupFolder = (data_dir: string) => join(data_dir, "backups");
 export function backupFor(place: Place, { data_dir, file, ...telling }: Options): () => Promise<string> {
   return async () => {
     const key = backupKeyOf(data_dir);
+    if (file) await expectCurrent(place.owner_url, file, key);
     await expectMaker(place, "Proving the backup before the migration");
     const path = file ?? (await writeBackup(place.owner_url, { to: backupFolder(data_dir), key, ...telling })).file;
-    if (file) await expectCurrent(place.owner_url, file, key);
     await verifyBackup(place, path, { key, ...telling, is_locked: true });
     telling.say?.(`Backed up to ${path}, and restored from it once into a scratch database.`);
     return path;

@@ -24,6 +24,8 @@ interface Options {
   accept_drift?: boolean;
   /** Whether `sql/` must hold nothing that is not committed. Not for `up`, whose developer is perhaps at work on it. */
   is_strict?: boolean;
+  /** How long it waits for a lock, each of three times. */
+  patience_ms?: number;
   /** The migrations of this release, but in tests. */
   migrations?: readonly Migration[];
   /** One line for the person at the terminal, and one that is written over. */
@@ -128,11 +130,11 @@ async function changed(
   tx: postgres.ISql,
   pending: readonly Migration[],
   expected: ReturnType<typeof expectationsOf>,
-  { progress = () => {} }: Options,
+  { progress = () => {}, patience_ms = PATIENCE_MS }: Options,
 ): Promise<{ before: Snapshot | null; after: Snapshot | null }> {
   if (pending.length === 0) return { before: null, after: null };
   await sayItOneWay(tx);
-  await tx`select set_config('lock_timeout', '10s', true)`;
+  await tx`select set_config('lock_timeout', ${`${patience_ms}ms`}, true)`;
   const columns = await tableColumns(tx, ["brain"]);
   const faults_before = columns.size > 0 ? await catalogFaults(tx) : [];
   if (columns.size > 0) await lock(tx, [...columns.keys()]);
@@ -163,6 +165,7 @@ async function lock(tx: postgres.ISql, tables: readonly string[]) {
 }
 
 const TRIES = 3;
+const PATIENCE_MS = 10_000;
 
 /** Deadlock and a lock not had in time: somebody was reading. Nothing has stayed, so the whole may be tried again. */
 async function again<T>(work: () => Promise<T>, tries = TRIES): Promise<T> {

@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { calculateHash } from "graphile-migrate/dist/hash.js";
 import postgres from "postgres";
-import { backupFor } from "../../src/ops/before_migrating.ts";
+import { backupKeyOf } from "../../src/ops/backup_key.ts";
+import { openBackup } from "../../src/ops/backup_read.ts";
 import { committedMigrations, newestMigration } from "../../src/ops/committed.ts";
 import { migrateDatabase } from "../../src/ops/migrate.ts";
-import { EXIT } from "../../src/refusal.ts";
+import { EXIT, Refusal } from "../../src/refusal.ts";
 import { agedDatabase, store } from "../support/aged.ts";
+import { asDocumented } from "../support/documented.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { brain } from "../support/processes.ts";
 import { emptyDatabase, freshDatabase, type TestDatabase } from "../support/server.ts";
@@ -31,6 +34,27 @@ const operator = (database: TestDatabase, data_dir = "data") => ({
   ROOT_DATABASE_URL: database.admin_url,
   BRAIN_DATA_DIR: join(folder.path, data_dir),
 });
+
+/** This release in a folder of its own, to be changed. */
+function releaseIn(name: string) {
+  const path = join(folder.path, name);
+  mkdirSync(path);
+  for (const part of ["src", "sql", "migrations", "package.json", "tsconfig.json"])
+    cpSync(join(ROOT, part), join(path, part), { recursive: true, verbatimSymlinks: true });
+  symlinkSync(join(ROOT, "node_modules"), join(path, "node_modules"));
+  return {
+    path,
+    async migrate(env: Record<string, string>, ...options: string[]) {
+      const command = Bun.spawn([process.execPath, "src/cli/brain.ts", "migrate", ...options], {
+        cwd: path,
+        env: { PATH: process.env.PATH ?? "", LOG_LEVEL: "warn", ...env },
+        stdout: "ignore",
+        stderr: "pipe",
+      });
+      return { code: await command.exited, err: await new Response(command.stderr).text() };
+    },
+  };
+}
 
 const asOwner = async <T>({ owner_url }: TestDatabase, work: (sql: postgres.Sql) => Promise<T>) => {
   const sql = postgres(owner_url, { max: 1, onnotice: () => {} });
@@ -86,27 +110,19 @@ describe("a database of an earlier release, with rows", () => {
     const foreign = join(folder.path, "foreign.zip");
     await brain(["backup", "--to", foreign], operator(other, "elsewhere"));
     const cases = [
-      [join(folder.path, "nowhere.zip"), "is missing"],
-      [bad("empty", new Uint8Array()), "is empty"],
-      [bad("truncated", whole.subarray(0, whole.length - 200)), "is truncated"],
-      [bad("half", whole.subarray(0, whole.length / 2)), "is truncated"],
-      [
-        bad(
-          "text",
-          Buffer.from("not an archive at all, and longer than the seal of one would be, so that it is looked at"),
-        ),
-        "no backup",
-      ],
-      [bad("flipped-early", flipped(400)), "is damaged"],
-      [bad("flipped-late", flipped(whole.length - 150)), "is damaged"],
-      [bad("flipped-seal", flipped(whole.length - 1)), "is damaged"],
-      [foreign, "of another data directory"],
+      [join(folder.path, "nowhere.zip"), "the backup is missing"],
+      [bad("empty", new Uint8Array()), "the backup is empty"],
+      [bad("truncated", whole.subarray(0, whole.length - 200)), "the backup is truncated"],
+      [bad("half", whole.subarray(0, whole.length / 2)), "the backup is truncated"],
+      [bad("flipped-early", flipped(400)), "a bit of the backup has changed"],
+      [bad("flipped-late", flipped(whole.length - 150)), "a bit of the backup has changed"],
+      [bad("flipped-seal", flipped(whole.length - 1)), "a bit of the backup has changed"],
+      [foreign, "the backup is of another data directory"],
     ] as const;
-    const place = { owner_url: database.owner_url, root_url: database.admin_url };
-    for (const [file, said] of cases) {
-      const backUp = backupFor(place, { data_dir: env().BRAIN_DATA_DIR, file });
-      const refused = migrateDatabase(database.owner_url, { backUp });
-      await expect(refused).rejects.toMatchObject({ exit: "backup_refused", message: expect.stringContaining(said) });
+    for (const [file, day] of cases) {
+      const refusal = await openBackup(file, backupKeyOf(env().BRAIN_DATA_DIR)).then(String, (error: Refusal) => error);
+      if (!(refusal instanceof Refusal)) throw new Error(`${file} was taken for whole`);
+      expect(asDocumented(day, { code: EXIT[refusal.exit], err: refusal.message })).toBe("as documented");
     }
     const { code, out, err } = await brain(["migrate", "--backup", cases[0][0], "--json"], env());
     expect({ code, err }).toEqual({ code: EXIT.backup_refused, err: expect.stringContaining("is missing") });
@@ -114,28 +130,43 @@ describe("a database of an earlier release, with rows", () => {
     expect(await appliedTo(database)).toBe("000012.sql");
   }, 60_000);
 
+  test("what is no archive is no backup", async () => {
+    const file = join(folder.path, "text.zip");
+    writeFileSync(
+      file,
+      "not an archive at all, and longer than the seal of one would be, so that its end is looked at".repeat(2),
+    );
+    await expect(openBackup(file, null)).rejects.toThrow("is truncated, or is no backup");
+  });
+
+  test("a backup of another database is refused", async () => {
+    const one = await kept(freshDatabase());
+    const file = join(folder.path, "of-one.zip");
+    await brain(["backup", "--to", file], operator(one));
+    const ended = await brain(["migrate", "--backup", file], env());
+    expect(asDocumented("the backup is of another database", ended)).toBe("as documented");
+    expect(await appliedTo(database)).toBe("000012.sql");
+  }, 30_000);
+
   test("a backup that is stale is refused, naming what changed", async () => {
     const stale = await kept(agedDatabase("000012", ["First."]));
     const file = join(folder.path, "stale.zip");
     await brain(["backup", "--to", file], operator(stale));
     await asOwner(stale, (sql) => store(sql, ["Second."]));
-    const { code, err } = await brain(["migrate", "--backup", file], operator(stale));
-    expect({ code, err }).toEqual({
-      code: EXIT.backup_refused,
-      err: expect.stringMatching(/is stale: .*brain\.memories/),
-    });
+    const ended = await brain(["migrate", "--backup", file], operator(stale));
+    expect(asDocumented("the backup is stale", ended)).toBe("as documented");
     expect(await appliedTo(stale)).toBe("000012.sql");
   }, 30_000);
 
   test("an owner who may make no databases, without an administrator, is told what to do", async () => {
     const { ROOT_DATABASE_URL: _, ...alone } = env();
-    const { code, err } = await brain(["migrate"], alone);
-    expect({ code, err }).toEqual({ code: EXIT.owner_refused, err: expect.stringContaining("ROOT_DATABASE_URL") });
+    const ended = await brain(["migrate"], alone);
+    expect(asDocumented("nobody may make a database for the proof", ended)).toBe("as documented");
   });
 
   test("the service's role is refused before anything is looked at", async () => {
-    const { code, err } = await brain(["migrate"], { ...env(), OWNER_DATABASE_URL: database.service_url });
-    expect({ code, err }).toEqual({ code: EXIT.owner_refused, err: expect.stringContaining("is not the owner") });
+    const ended = await brain(["migrate"], { ...env(), OWNER_DATABASE_URL: database.service_url });
+    expect(asDocumented("the role is not the owner", ended)).toBe("as documented");
   });
 
   test("is migrated after a backup that was restored once, and it is recorded", async () => {
@@ -273,6 +304,8 @@ describe("drift", () => {
     await asOwner(database, (sql) => sql`create index by_hand on brain.memories (org_id, thread, id)`);
     for (const command of ["migrate", "status"]) {
       const { code, out, err } = await brain([command], env);
+      if (command === "migrate")
+        expect(asDocumented("the schema was changed by hand", { code, err })).toBe("as documented");
       expect({ code, told: `${out}${err}` }).toEqual({
         code: EXIT.drifted,
         told: expect.stringContaining("index brain.by_hand was added"),
@@ -284,33 +317,70 @@ describe("drift", () => {
 
   test("an edited committed file, and an edited sql/ file without a commit, are named", async () => {
     const database = await kept(freshDatabase());
-    const release = join(folder.path, "release");
-    mkdirSync(release);
-    for (const part of ["src", "sql", "migrations", "package.json", "tsconfig.json"])
-      cpSync(join(ROOT, part), join(release, part), { recursive: true, verbatimSymlinks: true });
-    symlinkSync(join(ROOT, "node_modules"), join(release, "node_modules"));
-    const run = async () => {
-      const env = { PATH: process.env.PATH ?? "", LOG_LEVEL: "warn", ...operator(database) };
-      const command = Bun.spawn([process.execPath, "src/cli/brain.ts", "migrate"], {
-        cwd: release,
-        env,
-        stdout: "ignore",
-        stderr: "pipe",
-      });
-      return { code: await command.exited, err: await new Response(command.stderr).text() };
-    };
+    const release = releaseIn("edited");
     const edit = (file: string) =>
-      writeFileSync(join(release, file), `${readFileSync(join(release, file), "utf8")}-- edited\n`);
+      writeFileSync(join(release.path, file), `${readFileSync(join(release.path, file), "utf8")}-- edited\n`);
     edit("sql/memories.sql");
-    expect(await run()).toEqual({
+    const uncommitted = await release.migrate(operator(database));
+    expect(uncommitted).toEqual({
       code: EXIT.drifted,
       err: expect.stringContaining("sql/memories.sql was edited since"),
     });
-    const [first] = readdirSync(join(release, "migrations/committed")).sort();
+    const [first] = readdirSync(join(release.path, "migrations/committed")).sort();
     edit(`migrations/committed/${first}`);
-    expect(await run()).toEqual({ code: EXIT.drifted, err: expect.stringContaining(`${first} was edited`) });
+    const edited = await release.migrate(operator(database));
+    expect(asDocumented("a committed migration was edited", edited)).toBe("as documented");
+    expect(edited.err).toContain(`${first} was edited`);
   }, 30_000);
 });
+
+describe("a release whose migration is wrong ends as documented", () => {
+  test.each([
+    ["a migration deletes what it does not declare", "delete from brain.memories where content = 'One.';"],
+    ["a migration leaves a table open", "create table brain.open (org_id uuid not null);"],
+    ["a statement of a migration fails", "select nothing.at_all();"],
+  ])(
+    "%s",
+    async (day, body) => {
+      const database = await kept(freshDatabase());
+      await asOwner(database, (sql) => store(sql, ["One.", "Two."]));
+      const release = releaseIn(day.replaceAll(" ", "-"));
+      const previous = committedMigrations().at(-1)?.hash ?? "";
+      writeFileSync(
+        join(release.path, "migrations/committed/999999-wrong.sql"),
+        `--! Previous: ${previous}\n--! Hash: ${calculateHash(body, previous)}\n\n${body}\n`,
+      );
+      expect(asDocumented(day, await release.migrate(operator(database), "--no-backup"))).toBe("as documented");
+      expect(await contentsOf(database)).toEqual(["One.", "Two."]);
+      const [run] = await asOwner(
+        database,
+        (sql) => sql`select result, without_backup from ops.migration_runs order by id desc limit 1`,
+      );
+      expect(run).toEqual({ result: "failed", without_backup: true });
+    },
+    30_000,
+  );
+});
+
+test("what others hold is waited for, and then it says so", async () => {
+  const database = await kept(agedDatabase("000012", ["One."]));
+  const reader = postgres(database.owner_url, { max: 1, onnotice: () => {} });
+  const held = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const reading = reader.begin(async (tx) => {
+    await tx`lock table brain.memories in row exclusive mode`;
+    locked.resolve();
+    await held.promise;
+  });
+  await locked.promise;
+  const busy = await migrateDatabase(database.owner_url, { patience_ms: 50 }).then(String, (error: Refusal) => error);
+  if (!(busy instanceof Refusal)) throw new Error("it did not wait for the lock");
+  expect(asDocumented("somebody holds the tables", { code: EXIT[busy.exit], err: busy.message })).toBe("as documented");
+  held.resolve();
+  await reading;
+  await reader.end();
+  expect((await migrateDatabase(database.owner_url)).to).toBe(newestMigration());
+}, 30_000);
 
 test("an empty database is migrated without a backup, by two runners at once", async () => {
   const database = await kept(emptyDatabase());
