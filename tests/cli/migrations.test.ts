@@ -315,6 +315,18 @@ describe("drift", () => {
     expect((await brain(["status"], env)).code).toBe(0);
   }, 30_000);
 
+  test("what was changed by hand before runs were recorded shows when the backup is proved", async () => {
+    const database = await kept(agedDatabase("000012", ["One."]));
+    await asOwner(database, (sql) => sql`create index by_hand on brain.memories (org_id, thread, id)`);
+    const { code, err } = await brain(["migrate"], operator(database));
+    expect({ code, err }).toEqual({
+      code: EXIT.drifted,
+      err: expect.stringContaining("index brain.by_hand was added"),
+    });
+    expect(await appliedTo(database)).toBe("000012.sql");
+    expect((await brain(["migrate", "--accept-drift"], operator(database))).code).toBe(0);
+  }, 30_000);
+
   test("an edited committed file, and an edited sql/ file without a commit, are named", async () => {
     const database = await kept(freshDatabase());
     const release = releaseIn("edited");
