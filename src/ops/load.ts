@@ -58,7 +58,6 @@ export async function loadBackup(
       if (error instanceof Refusal) throw error;
       throw new Refusal("not_restorable", `The backup ${backup.file} cannot be restored: ${messageOf(error)}`, error);
     });
-    await session.unsafe("analyze");
     return within(session, (tx) => compared(tx, backup, progress), "isolation level repeatable read, read only");
   });
 }
