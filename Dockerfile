@@ -13,6 +13,8 @@ COPY package.json tsconfig.json ./
 COPY src src
 COPY sql sql
 COPY migrations migrations
+# For backups and their key; a volume there takes its owner over.
+RUN mkdir -m 700 .brain && chown bun:bun .brain
 USER bun
 EXPOSE 8765
 ENTRYPOINT ["bun", "src/cli/brain.ts"]

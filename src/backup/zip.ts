@@ -32,7 +32,7 @@ export async function openArchive(fd: number, { is_own = false } = {}): Promise<
       throw unreadable(error);
     },
   );
-  if (zip.entryCount > MAX_MEMBERS) throw tooLarge(`An archive has at most ${MAX_MEMBERS} members.`);
+  if (!is_own && zip.entryCount > MAX_MEMBERS) throw tooLarge(`An archive has at most ${MAX_MEMBERS} members.`);
   const members = new Map<string, Entry>();
   for (const entry of await entriesOf(zip)) {
     if (entry.fileName.endsWith("/")) continue;

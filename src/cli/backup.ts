@@ -90,7 +90,7 @@ async function restore(
       console.log(`${report.database} holds the ${report.rows} rows of ${report.taken_at}, at ${report.migration}.`);
       for (const { table, added, removed, changed } of report.changed_since)
         console.log(`Left behind in ${table}: ${added} added since, ${removed} removed, ${changed} changed.`);
-      for (const what of report.by_hand) console.log(`Not restored, for no migration makes it so: ${what}.`);
+      for (const what of report.by_hand) console.log(`Done by hand there, and not restored: ${what}.`);
       if (report.kept_as)
         console.log(`What was there is kept as the database ${report.kept_as}; drop it when you need it no more.`);
     }),

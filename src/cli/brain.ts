@@ -54,11 +54,11 @@ for (const add of COMMANDS) add(program);
 
 try {
   await program.parseAsync();
-  // Whatever a pool or a timer still holds on to: the command has done what it was for.
-  process.exit(process.exitCode ?? 0);
 } catch (error) {
   process.exitCode = exitCodeOf(error);
 }
+// Whatever a pool or a timer still holds on to: the command has done what it was for, or will not.
+process.exit(process.exitCode ?? 0);
 
 /** Says what went wrong, in one sentence where it is a known way to fail, and gives the exit code. */
 function exitCodeOf(error: unknown): number {

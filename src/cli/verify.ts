@@ -62,7 +62,7 @@ async function verifyFile(file: string, key: KeyOptions, json: true | undefined)
       };
       if (json) return console.log(JSON.stringify({ ...facts, tables, by_hand }));
       console.log(`${file} is whole and was restored: ${facts.rows} rows of ${taken_at}, at ${facts.migration}.`);
-      for (const what of by_hand) console.log(`It would not restore, for no migration makes it so: ${what}.`);
+      for (const what of by_hand) console.log(`Done by hand there, and would not be restored: ${what}.`);
     }),
   );
 }

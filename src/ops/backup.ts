@@ -20,7 +20,7 @@ import { onConnection } from "./owner.ts";
 import { within } from "./runs.ts";
 import { schemaObjects } from "./schema_objects.ts";
 import { isUnfinished, writeSealed } from "./sealed_file.ts";
-import { sayItOneWay, tableColumns, takeSnapshot } from "./snapshot.ts";
+import { copyOut, sayItOneWay, tableColumns, takeSnapshot } from "./snapshot.ts";
 
 /** A backup that was written. */
 export interface Backup {
@@ -187,14 +187,19 @@ async function* archiveOf(tx: postgres.ISql, manifest: Unwritten, progress: (lin
   failed.promise.catch(() => {}); // it is raced below, perhaps after all was read
   zip.on("error", failed.reject);
   const add = (name: string, chunks: () => AsyncIterable<Uint8Array>) =>
-    zip.addReadStreamLazy(name, { compressionLevel: COMPRESSION_LEVEL, mode: 0o600, forceZip64Format: true }, (give) =>
-      give(null, Readable.from(chunks(), { objectMode: false })),
+    zip.addReadStreamLazy(
+      name,
+      { compressionLevel: COMPRESSION_LEVEL, mode: 0o600, forceZip64Format: true },
+      (give) => {
+        // yazl 3.3.1 does not listen for the errors of a stream that it is given late.
+        give(null, Readable.from(chunks(), { objectMode: false }).on("error", failed.reject));
+      },
     );
   for (const [name, table] of Object.entries(manifest.tables))
     add(table.member, async function* () {
       const sha256 = new Bun.CryptoHasher("sha256");
       const statement = `copy (select ${table.copied.join(", ")} from ${name}) to stdout`;
-      for await (const piece of inPieces(await tx.unsafe(statement).readable())) {
+      for await (const piece of inPieces(await copyOut(tx, statement))) {
         sha256.update(piece);
         table.bytes += piece.length;
         progress(`copies ${name}: ${Math.round(table.bytes / 1e6)} MB of ${table.rows} rows`);

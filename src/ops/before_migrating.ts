@@ -6,6 +6,7 @@ import { type BackupKey, backupKeyOf } from "./backup_key.ts";
 import type { BackupManifest } from "./backup_manifest.ts";
 import { openBackup } from "./backup_read.ts";
 import { expectMaker, type Place } from "./databases.ts";
+import type { ProvedBackup } from "./migrate.ts";
 import { onConnection } from "./owner.ts";
 import { verifyBackup } from "./restore.ts";
 import { within } from "./runs.ts";
@@ -23,19 +24,19 @@ interface Options {
 export const backupFolder = (data_dir: string) => join(data_dir, "backups");
 
 /**
- * Takes a backup, or looks at the one given, and restores it once into a scratch database; gives its file. For
+ * Takes a backup, or looks at the one given, and restores it once into a scratch database. For
  * `migrateDatabase`, which holds the lock. Throws a Refusal where it cannot be made, is not whole, is of another
  * database, is stale, or does not restore.
  */
-export function backupFor(place: Place, { data_dir, file, ...telling }: Options): () => Promise<string> {
+export function backupFor(place: Place, { data_dir, file, ...telling }: Options): () => Promise<ProvedBackup> {
   return async () => {
     const key = backupKeyOf(data_dir);
+    if (file) await expectCurrent(place.owner_url, file, key);
     await expectMaker(place, "Proving the backup before the migration");
     const path = file ?? (await writeBackup(place.owner_url, { to: backupFolder(data_dir), key, ...telling })).file;
-    if (file) await expectCurrent(place.owner_url, file, key);
-    await verifyBackup(place, path, { key, ...telling, is_locked: true });
+    const { by_hand } = await verifyBackup(place, path, { key, ...telling, is_locked: true });
     telling.say?.(`Backed up to ${path}, and restored from it once into a scratch database.`);
-    return path;
+    return { file: path, by_hand };
   };
 }
 

@@ -21,7 +21,7 @@ interface Options {
 export interface Restored {
   /** Tables whose rows are not what the manifest says, as sentences; none: it is restorable. */
   readonly faults: string[];
-  /** What the schema had that no migration makes, or had otherwise: it was done by hand, and is not restored. */
+  /** What the schema backed up was beside what its migrations make: it was done by hand, and is not restored. */
   readonly by_hand: string[];
 }
 
@@ -58,7 +58,6 @@ export async function loadBackup(
       if (error instanceof Refusal) throw error;
       throw new Refusal("not_restorable", `The backup ${backup.file} cannot be restored: ${messageOf(error)}`, error);
     });
-    await session.unsafe("analyze");
     return within(session, (tx) => compared(tx, backup, progress), "isolation level repeatable read, read only");
   });
 }
@@ -101,5 +100,5 @@ async function compared(
   });
   const [server] = await tx<{ major: number }[]>`select current_setting('server_version_num')::int / 10000 as major`;
   const is_comparable = server?.major === manifest.server_major;
-  return { faults, by_hand: is_comparable ? differences(manifest.objects, await schemaObjects(tx)) : [] };
+  return { faults, by_hand: is_comparable ? differences(await schemaObjects(tx), manifest.objects) : [] };
 }

@@ -17,13 +17,22 @@ with ROOT_DATABASE_URL set to an administrator's connection, or have one run, in
 ${readFileSync(join(MIGRATIONS, "roles.sql"), "utf8")}
 with the database's name for :DATABASE_NAME, and then: grant brain_app to <the role of DATABASE_URL>`;
 
+/** A backup that was restored once. */
+export interface ProvedBackup {
+  readonly file: string;
+  /** What the schema backed up was beside what its migrations make, as sentences. */
+  readonly by_hand: readonly string[];
+}
+
 interface Options {
-  /** Gives a backup that was proved restorable, as it is to be recorded, before rows are put at risk; null: go without. */
-  backUp?: (() => Promise<string>) | null;
+  /** Gives a backup that was proved restorable, before rows are put at risk; null: go without. */
+  backUp?: (() => Promise<ProvedBackup>) | null;
   /** Takes the schema as it is, where it is not as the last run left it. */
   accept_drift?: boolean;
   /** Whether `sql/` must hold nothing that is not committed. Not for `up`, whose developer is perhaps at work on it. */
   is_strict?: boolean;
+  /** How long it waits for a lock, each of three times. */
+  patience_ms?: number;
   /** The migrations of this release, but in tests. */
   migrations?: readonly Migration[];
   /** One line for the person at the terminal, and one that is written over. */
@@ -67,7 +76,11 @@ async function migrateUnderLock(session: postgres.ReservedSql, options: Options)
     ? await beginRun(session, { kind: "migrate", from, without_backup: is_at_risk && backUp === null })
     : null;
   try {
-    const backup = is_at_risk && backUp ? await backUp() : null;
+    const proved = is_at_risk && backUp ? await backUp() : null;
+    const backup = proved?.file ?? null;
+    // Where no run has left a record to compare with, what the migrations made of the backup is one.
+    const is_known = options.accept_drift || (await recordedCatalog(session)) !== null;
+    if (!is_known && proved && proved.by_hand.length > 0) throw drifted(proved.by_hand);
     if (run !== null && backup) await session`update ops.migration_runs set backup = ${backup} where id = ${run}`;
     const rows = await again(() =>
       within(session, async (tx) => {
@@ -128,11 +141,11 @@ async function changed(
   tx: postgres.ISql,
   pending: readonly Migration[],
   expected: ReturnType<typeof expectationsOf>,
-  { progress = () => {} }: Options,
+  { progress = () => {}, patience_ms = PATIENCE_MS }: Options,
 ): Promise<{ before: Snapshot | null; after: Snapshot | null }> {
   if (pending.length === 0) return { before: null, after: null };
   await sayItOneWay(tx);
-  await tx`select set_config('lock_timeout', '10s', true)`;
+  await tx`select set_config('lock_timeout', ${`${patience_ms}ms`}, true)`;
   const columns = await tableColumns(tx, ["brain"]);
   const faults_before = columns.size > 0 ? await catalogFaults(tx) : [];
   if (columns.size > 0) await lock(tx, [...columns.keys()]);
@@ -163,6 +176,7 @@ async function lock(tx: postgres.ISql, tables: readonly string[]) {
 }
 
 const TRIES = 3;
+const PATIENCE_MS = 10_000;
 
 /** Deadlock and a lock not had in time: somebody was reading. Nothing has stayed, so the whole may be tried again. */
 async function again<T>(work: () => Promise<T>, tries = TRIES): Promise<T> {

@@ -105,7 +105,10 @@ export function restoreBackup(
       expectRestorable(backup, restored);
       const changed_since = has_rows ? await changedSince(place.owner_url, url, progress) : [];
       if (has_rows && !replace) throw wouldOverwrite(database, backup, changed_since);
-      await onConnection(url, (restored) => recordCatalog(restored, "restore"));
+      await onConnection(url, async (session) => {
+        await recordCatalog(session, "restore");
+        await session.unsafe(`analyze ${Object.keys(backup.manifest.tables).join(", ")}`); // or its first plans are bad ones
+      });
       const { manifest } = backup;
       const facts = { migration: migrationOf(manifest), rows: rowsOf(manifest), taken_at: manifest.taken_at };
       return { ...facts, has_rows, changed_since, by_hand: restored.by_hand };

@@ -2,6 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
 
+/** Any number, so long as it is always this one. */
+const LOCK = 4_270_002;
+
 const ROLES = join(import.meta.dir, "../../migrations/roles.sql");
 
 interface Role {
@@ -21,6 +24,8 @@ export interface Roles {
  */
 export async function prepareDatabase(admin_url: string, database: string, { owner, service }: Roles): Promise<void> {
   await asAdmin(admin_url, async (sql) => {
+    // Two at once would change the same rows of the server's catalogs, which PostgreSQL refuses instead of waiting.
+    await sql`select pg_advisory_lock(${LOCK})`; // until this connection ends
     for (const role of [owner, service]) {
       // Only what it has is taken away: who is no superuser may not name the attributes, not even to say no.
       const [known] = await sql<{ taken_away: string }[]>`
@@ -37,13 +42,13 @@ export async function prepareDatabase(admin_url: string, database: string, { own
       await run(sql, "grant %I to current_user", [owner.name]);
       await run(sql, "create database %I owner %I encoding 'UTF8' template template0", [database, owner.name]);
     }
-  });
-  const inside = new URL(admin_url);
-  inside.pathname = `/${database}`;
-  await asAdmin(inside.href, async (sql) => {
-    // It stands there within double quotes.
-    await sql.unsafe(readFileSync(ROLES, "utf8").replaceAll(":DATABASE_NAME", database.replaceAll('"', '""')));
-    await run(sql, "grant brain_app to %I", [service.name]);
+    const inside = new URL(admin_url);
+    inside.pathname = `/${database}`;
+    await asAdmin(inside.href, async (sql_inside) => {
+      // It stands there within double quotes.
+      await sql_inside.unsafe(readFileSync(ROLES, "utf8").replaceAll(":DATABASE_NAME", database.replaceAll('"', '""')));
+      await run(sql_inside, "grant brain_app to %I", [service.name]);
+    });
   });
 }
 

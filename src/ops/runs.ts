@@ -64,6 +64,8 @@ export async function recordCatalog(sql: postgres.Sql | postgres.ReservedSql, ki
   });
 }
 
+const ROLLBACK_MS = 1000;
+
 /** A transaction on whatever connection: a reserved one has no `begin` of its own. */
 export async function within<T>(
   sql: postgres.Sql | postgres.ReservedSql,
@@ -76,7 +78,8 @@ export async function within<T>(
     await sql`commit`;
     return result;
   } catch (error) {
-    await sql`rollback`.catch(() => {}); // the connection may be what failed; the server takes it back then
+    // The connection may be what failed, or be held by a copy that broke off: the server takes it back when it is closed.
+    await Promise.race([sql`rollback`.catch(() => {}), Bun.sleep(ROLLBACK_MS)]);
     throw error;
   }
 }

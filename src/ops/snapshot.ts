@@ -43,14 +43,24 @@ export async function takeSnapshot(tx: postgres.ISql, options: Options = {}): Pr
   for (const { name, columns, statement } of await statements(tx, schemas, only)) {
     const hasher = new Bun.CryptoHasher("sha256").update(`${JSON.stringify(columns)}\n`);
     let bytes = 0;
-    for await (const chunk of await tx.unsafe(statement).readable()) {
-      hasher.update(chunk as Buffer);
-      bytes += (chunk as Buffer).length;
+    for await (const chunk of await copyOut(tx, statement)) {
+      hasher.update(chunk);
+      bytes += chunk.length;
       progress(name, Math.floor(bytes / HASH_LINE_BYTES));
     }
     tables[name] = { rows: bytes / HASH_LINE_BYTES, checksum: hasher.digest("hex"), columns };
   }
   return { schema_hash: schemaHash(await schemaObjects(tx)), tables };
+}
+
+/**
+ * What a `copy … to stdout` gives, a row at a time or some. Given up halfway, it holds its connection, and fails when that
+ * is closed: by then nobody listens.
+ */
+export async function copyOut(tx: postgres.ISql, statement: string): Promise<AsyncIterable<Buffer>> {
+  const rows = await tx.unsafe(statement).readable();
+  rows.on("error", () => {}); // whoever reads is told as well
+  return rows;
 }
 
 const KEYED_LINE_BYTES = 129;
@@ -61,8 +71,8 @@ export async function* rowKeys(tx: postgres.ISql, table: string, columns: readon
   const [found] = await statements(tx, [schema], { [table]: columns });
   if (!found) return;
   let kept = Buffer.alloc(0);
-  for await (const chunk of await tx.unsafe(found.keyed).readable()) {
-    const lines = Buffer.concat([kept, chunk as Buffer]);
+  for await (const chunk of await copyOut(tx, found.keyed)) {
+    const lines = Buffer.concat([kept, chunk]);
     let from = 0;
     for (; from + KEYED_LINE_BYTES <= lines.length; from += KEYED_LINE_BYTES)
       yield {

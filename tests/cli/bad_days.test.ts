@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
 import { EXIT } from "../../src/refusal.ts";
+import { documented, fits } from "../support/documented.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { brain, startBrain } from "../support/processes.ts";
 import { emptyDatabase, freshDatabase, type TestDatabase } from "../support/server.ts";
@@ -128,25 +129,12 @@ const NAMES = [
   "owner cannot",
 ];
 
-/** The rows of the table: name, code, sentence. */
-const rows = new Map(
-  [
-    ...readFileSync(join(import.meta.dir, "../../docs/operations.md"), "utf8").matchAll(
-      /^\| (.+?) \| (\d+) \| `(.+)` \|$/gm,
-    ),
-  ].map(([, name = "", code, sentence = ""]) => [name, { code: Number(code), sentence }]),
-);
-
-/** What differs from one machine and run to another is `…` in the docs. */
-const fits = (printed: string, sentence: string) =>
-  new RegExp(`^${sentence.split("…").map(RegExp.escape).join("[^\\n]*")}`).test(printed);
-
 describe("a start that cannot be", () => {
   test.each(NAMES.map((name, index) => [name, index] as const))("%s", async (_name, index) => {
     const day = DAYS[index]?.();
     if (!day) throw new Error("no such day");
     const { code, err } = await brain(day.args, day.env);
-    const row = rows.get(day.name);
+    const row = documented(day.name);
     expect({ name: day.name, code }).toEqual({ name: day.name, code: EXIT[day.exit] });
     expect(row?.code).toBe(code);
     expect({ printed: err, fits: fits(err, row?.sentence ?? "?") }).toEqual({ printed: err, fits: true });
@@ -159,7 +147,7 @@ describe("a start that cannot be", () => {
     await owner`insert into graphile_migrate.migrations (hash, previous_hash, filename) select 'x', hash, '999999.sql' from graphile_migrate.migrations order by filename desc limit 1`;
     await owner.end();
     const { code, err } = await brain(["migrate"], { OWNER_DATABASE_URL: newer.owner_url });
-    const row = rows.get("the schema is of a newer release");
+    const row = documented("the schema is of a newer release");
     expect({ code, documented: row?.code, fits: fits(err, row?.sentence ?? "?") }).toEqual({
       code: 9,
       documented: 9,
@@ -170,7 +158,7 @@ describe("a start that cannot be", () => {
 
   test("the role brain_app is missing", async () => {
     // The role belongs to the whole server, which other tests are using: only that the docs have it.
-    expect(rows.get("the role `brain_app` is missing")?.code).toBe(EXIT.roles_missing);
+    expect(documented("the role `brain_app` is missing")?.code).toBe(EXIT.roles_missing);
   });
 
   test("two at once in one folder: one runs, the other says so", async () => {
@@ -197,7 +185,7 @@ describe("a start that cannot be", () => {
       try {
         const env = { BRAIN_DATA_DIR: join(place, "data") };
         const { code, err } = await brain(["up"], env);
-        const row = rows.get("the disk is full");
+        const row = documented("the disk is full");
         expect({ code, documented: row?.code, printed: err, fits: fits(err, row?.sentence ?? "?") }).toMatchObject({
           code: 10,
           documented: 10,

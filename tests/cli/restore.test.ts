@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import postgres from "postgres";
 import { backupKeyOf } from "../../src/ops/backup_key.ts";
 import { restoreBackup, verifyBackup } from "../../src/ops/restore.ts";
 import { EXIT } from "../../src/refusal.ts";
 import { store } from "../support/aged.ts";
+import { asDocumented } from "../support/documented.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { brain } from "../support/processes.ts";
 import { freshDatabase, type TestDatabase } from "../support/server.ts";
@@ -72,10 +73,8 @@ test("onto rows it refuses, telling what has changed since, and nothing is left 
     await sql`update brain.memories set thread = 'later' where content = 'One.'`;
   });
   const { code, err } = await brain(["restore", file], env());
-  expect({ code, err }).toEqual({
-    code: EXIT.would_overwrite,
-    err: expect.stringContaining("brain.memories: 2 added, 0 removed, 1 changed"),
-  });
+  expect(asDocumented("a restore would overwrite rows", { code, err })).toBe("as documented");
+  expect(err).toContain("brain.memories: 2 added, 0 removed, 1 changed");
   expect(await besides()).toEqual([]);
   expect((await contents()).length).toBe(6);
 }, 30_000);
@@ -128,14 +127,37 @@ test("with the key of another data directory it is refused; without any it goes 
     exit: "backup_refused",
     message: expect.stringContaining("of another data directory"),
   });
+  const left = `${new URL(database.owner_url).pathname.slice(1)}_scratch_20260101000000_dead`;
+  await asked(database.admin_url, (sql) => sql`create database ${sql(left)}`);
   expect(await verifyBackup(place(), file, { key: null })).toMatchObject({ faults: [], by_hand: [] });
+  // What a killed command has left is removed by the next.
+  expect(await besides()).not.toContain(left);
 }, 30_000);
 
-test("what a killed command left beside the database is removed by the next", async () => {
-  const name = `${new URL(database.owner_url).pathname.slice(1)}_scratch_20260101000000_dead`;
-  await asked(database.admin_url, (sql) => sql`create database ${sql(name)}`);
-  await verifyBackup(place(), file, { key: backupKeyOf(data_dir) });
-  expect(await besides()).not.toContain(name);
+test("what was stored past the rules of the schema is backed up and does not restore, and verify says so", async () => {
+  const broken = await freshDatabase();
+  await asked(broken.owner_url, async (sql) => {
+    await store(sql, ["One."]);
+    await sql`alter table brain.memories drop constraint memories_category_check`;
+    await sql`alter table brain.memories disable trigger user`;
+    await sql`update brain.memories set category = 'none of ours'`;
+  });
+  const of_broken = { ...env(), OWNER_DATABASE_URL: broken.owner_url };
+  const made = await brain(["backup", "--to", join(folder.path, "broken.zip")], of_broken);
+  expect(made.code).toBe(0);
+  const ended = await brain(["verify", join(folder.path, "broken.zip")], of_broken);
+  expect(asDocumented("the backup does not restore", ended)).toBe("as documented");
+  await broken.drop();
+}, 30_000);
+
+test("older backups go when the new one is there, and no others", async () => {
+  const to = join(folder.path, "kept");
+  const name = new URL(database.owner_url).pathname.slice(1);
+  for (const of of [name, "somebody-else"]) await Bun.write(join(to, `${of}-000001-20200101T000000000Z.zip`), "x");
+  const { code, out } = await brain(["backup", "--to", to, "--keep", "1", "--json"], env());
+  const { file: newest, removed } = JSON.parse(out);
+  expect({ code, removed }).toEqual({ code: 0, removed: [join(to, `${name}-000001-20200101T000000000Z.zip`)] });
+  expect(readdirSync(to).sort()).toEqual([basename(newest), "somebody-else-000001-20200101T000000000Z.zip"].sort());
 }, 30_000);
 
 test("verify wants one thing to look at", async () => {

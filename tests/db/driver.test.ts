@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import postgres from "postgres";
 import { freshDatabase, type TestDatabase } from "../support/server.ts";
 
@@ -150,5 +152,32 @@ test("a transaction of so many statements ends with the last of them, and takes 
   await expect(failing).rejects.toThrow("division by zero");
   const [[state] = []] = await sql.begin((tx) => Promise.all([tx`select pg_current_xact_id_if_assigned() as id`]));
   expect(state).toEqual({ id: null });
+  await sql.end();
+});
+
+test("a COPY whose last row fills the stream ends, and its connection goes on", async () => {
+  const sql = postgres(database.owner_url, { max: 1, onnotice: () => {} });
+  for (let times = 0; times < 20; times++) {
+    const rows = await sql.begin(async (tx) => {
+      let bytes = 0;
+      const copied = await tx`copy (select repeat('x', 9000) from generate_series(1, 20)) to stdout`.readable();
+      for await (const chunk of copied) bytes += (chunk as Buffer).length;
+      const [after] = await tx<{ one: number }[]>`select 1 as one`;
+      return { bytes, ...after };
+    });
+    expect(rows).toEqual({ bytes: 20 * 9001, one: 1 });
+  }
+  await sql.end();
+});
+
+test("a COPY that the server refuses after its last row is an error, and its connection goes on", async () => {
+  const sql = postgres(database.owner_url, { max: 1, onnotice: () => {} });
+  const copy = sql.begin(async (tx) => {
+    await tx`create temporary table numbers (n int) on commit drop`;
+    const into = await tx`copy numbers (n) from stdin`.writable();
+    await pipeline(Readable.from([Buffer.from("1\nnone\n")]), into);
+  });
+  await expect(copy).rejects.toThrow("invalid input syntax");
+  expect([...(await sql`select 1 as one`)]).toEqual([{ one: 1 }]);
   await sql.end();
 });

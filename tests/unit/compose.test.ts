@@ -37,7 +37,8 @@ test("PostgreSQL with a health check, one run of the migrations, then the servic
     depends_on: { migrate: { condition: "service_completed_successfully" } },
   });
   expect(services.brain.ports).toEqual(["127.0.0.1:8765:8765"]);
-  expect(Object.keys(volumes)).toEqual(["postgres"]);
+  expect(Object.keys(volumes)).toEqual(["backups", "postgres"]);
+  expect(services.migrate).toMatchObject({ volumes: ["backups:/brain/.brain"] });
 });
 
 /** As compose fills a value in: `${NAME:?…}` must be set, `${NAME:-word}` has a default. */
