@@ -236,7 +236,9 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
     const through = (app: string, signal?: AbortSignal): Caller => {
       const within = <T>(mode: string, work: (tx: Tx) => Promise<T>, options: AnyOptions) => {
         const { seconds, spaces = [], plans, statements } = options;
+        const ending = mode === "" ? undefined : signal;
         const entered = async (tx: Tx) => {
+          if (ending?.aborted) throw clientGone();
           if (spaces.length > 0) await makeSpaces(tx, spaces);
           const entering = tx<Entered[]>`
             select app.enter(${org}, ${sub}, ${jti}, ${grants as string[]}, ${app}, ${request_id}) as entered,
@@ -249,11 +251,9 @@ export function openDatabase(url: string, options: PoolOptions = {}): Database {
           if (mode === SNAPSHOT) await entering; // it acts outside of the transaction
           // A statement that cannot be ended ends by its own limit.
           const end = () => void entering.then(endStatement).catch(() => {});
-          const ending = mode === "" ? undefined : signal;
-          if (ending?.aborted) end();
           ending?.addEventListener("abort", end, { once: true });
           // The work does not wait: its first statement goes out with app.enter, and reaches nothing where nobody entered.
-          const [entry, done] = await Promise.allSettled([entering, work(tx)]);
+          const [entry, done] = await Promise.allSettled([entering, (async () => work(tx))()]);
           ending?.removeEventListener("abort", end);
           if (entry.status === "rejected") throw entry.reason;
           if (done.status === "fulfilled") return done.value;

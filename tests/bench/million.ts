@@ -95,26 +95,23 @@ async function copyOrgs(root_url: string, database: string, count: number) {
   const root = postgres(url.href, { max: 1, onnotice: () => {} });
   await root`set session_replication_role = replica`;
   await root`set synchronous_commit = off`;
-  const tables = await root<{ name: string; columns: string[] }[]>`
-    select relname as name, array_agg(attname::text order by attnum) as columns
+  const tables = await root<{ name: string; columns: string }[]>`
+    select relname as name, string_agg(quote_ident(attname), ', ' order by attnum) as columns
     from pg_class
     join pg_attribute on attrelid = pg_class.oid
     where relnamespace = 'brain'::regnamespace and relkind = 'r' and attnum > 0 and attgenerated = '' and not attisdropped
       and attname <> 'org_id' and (relname, attname) <> ('orgs', 'name')
     group by relname`;
+  const copies = tables.map(({ name, columns }) =>
+    name === "orgs"
+      ? `insert into brain.orgs (org_id, name, ${columns})
+         select app.org_key($1), $1, ${columns} from brain.orgs where org_id = app.org_key($2)`
+      : `insert into brain.${name} (org_id, ${columns}) overriding system value
+         select app.org_key($1), ${columns} from brain.${name} where org_id = app.org_key($2)`,
+  );
   for (let number = 1; number < count; number++) {
-    await root.begin(async (tx) => {
-      for (const { name, columns } of tables)
-        await (name === "orgs"
-          ? tx`
-              insert into brain.orgs (org_id, name, ${tx(columns)})
-              select app.org_key(${orgOf(number)}), ${orgOf(number)}, ${tx(columns)} from brain.orgs
-              where org_id = app.org_key(${orgOf(0)})`
-          : tx`
-              insert into ${tx(`brain.${name}`)} (org_id, ${tx(columns)}) overriding system value
-              select app.org_key(${orgOf(number)}), ${tx(columns)} from ${tx(`brain.${name}`)}
-              where org_id = app.org_key(${orgOf(0)})`);
-    });
+    // The names are the catalog's own.
+    await root.begin((tx) => copies.map((copy) => tx.unsafe(copy, [orgOf(number), orgOf(0)], { prepare: true })));
     if (number % 100 === 0) console.error(`${database}: ${number} orgs`);
   }
   await root`vacuum analyze`;
