@@ -62,13 +62,13 @@ export const ROUTE_NEEDS: Record<string, Needs> = {
   "GET /api/v1/graph/tags/:key/related": ["graph:read"],
   "GET /api/v1/graph/search/memories": ["memories:read", "graph:read"], // all search of memories needs memories:read
   "GET /api/v1/graph/search/entities": ["graph:read"],
-  "GET /api/v1/graph/timeline": ["graph:read"],
+  "GET /api/v1/graph/timeline": ["memories:read", "graph:read"], // what memories say comes back, here and below
   "POST /api/v1/graph/events": ["graph:write"],
   "DELETE /api/v1/graph/events/:id": ["graph:write"],
   "GET /api/v1/graph/analytics/communities/entities": ["graph:read"],
-  "GET /api/v1/graph/analytics/communities/memories": ["graph:read"],
+  "GET /api/v1/graph/analytics/communities/memories": ["memories:read", "graph:read"],
   "GET /api/v1/graph/analytics/similarity/entities": ["graph:read"],
-  "GET /api/v1/graph/analytics/connectivity": ["graph:read"],
+  "GET /api/v1/graph/analytics/connectivity": ["memories:read", "graph:read"],
   "POST /api/v1/search": ["memories:read"],
   "POST /api/v1/search/lexical": ["memories:read"],
   "POST /api/v1/search/semantic": ["memories:read"],
@@ -134,7 +134,7 @@ export const TOOL_NEEDS: Record<string, readonly Scope[]> = {
   graph_aggregate: ["graph:read"],
   graph_tag_cooccurrence: ["graph:read"],
   graph_related_tags: ["graph:read"],
-  graph_biography_timeline: ["graph:read"],
+  graph_biography_timeline: ["memories:read", "graph:read"],
   whoami: [],
 };
 

@@ -1,9 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type Config, ConfigError, loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
-import { checkDeployment } from "../leaks/deployment.ts";
 import { type Figures, PHASES, type Phase, type Report } from "../leaks/report.ts";
-import { checkLeaks, type LeakCheckOptions } from "../leaks/run.ts";
+import type { LeakCheckOptions } from "../leaks/run.ts";
 import { openScratch } from "../ops/scratch.ts";
 import { EXIT, Refusal } from "../refusal.ts";
 import { untilStopped } from "./signals.ts";
@@ -35,11 +34,19 @@ async function leakCheck({ url, short, only = [...PHASES], json }: CommandOption
   const config = loadConfig();
   const told = json ? () => {} : (figures: Figures) => console.log(lineOf(figures));
   const report = url
-    ? await checkDeployment(url, tokensOf(config), told)
+    ? await checkUrl(url, config, told)
     : await checkScratch(config, { depth: short ? "short" : "full", phases: only, told });
   if (json) console.log(JSON.stringify(report));
   else tellFindings(report);
   if (report.findings.length > 0) process.exitCode = EXIT.leak_found;
+}
+
+// Both load the whole service, which no other command is to wait for.
+
+async function checkUrl(url: string, config: Config, told: (figures: Figures) => void): Promise<Report> {
+  const tokens = tokensOf(config);
+  const { checkDeployment } = await import("../leaks/deployment.ts");
+  return checkDeployment(url, tokens, told);
 }
 
 /** On a database that is gone afterwards, whatever happens; a signal ends the check at its next request. */
@@ -47,6 +54,7 @@ async function checkScratch(config: Config, options: LeakCheckOptions): Promise<
   const stop = new AbortController();
   const stopped = new Refusal("failed", "Stopped before the end; what was made for it has been removed.");
   void untilStopped().then(() => stop.abort(stopped));
+  const { checkLeaks } = await import("../leaks/run.ts");
   const { root_url, close } = await serverOf(config);
   try {
     const scratch = await openScratch(root_url);

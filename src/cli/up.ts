@@ -4,7 +4,7 @@ import { mintToken } from "../auth/tokens.ts";
 import { type Config, ConfigError, loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
 import { createLog } from "../log.ts";
-import { type Service, startService } from "../main.ts";
+import type { Service } from "../main.ts";
 import { backupFor } from "../ops/before_migrating.ts";
 import type { Place } from "../ops/databases.ts";
 import { migrateDatabase } from "../ops/migrate.ts";
@@ -21,6 +21,7 @@ export function addUp(program: Command) {
 }
 
 async function up() {
+  const { startService } = await import("../main.ts"); // only here, as in `serve`
   const config = loadConfig();
   const log = createLog(config.log_level);
   const stopped = untilStopped(); // from now on: a Ctrl-C while it starts must stop the database too

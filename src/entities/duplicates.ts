@@ -55,7 +55,7 @@ export async function likelyDuplicates(
       from (${countsBySpace(tx)}) as counted
       join brain.entities using (space_id, key)
       join brain.spaces on spaces.id = counted.space_id
-      where ${access_entity ?? null}::text is null or access_entity = ${access_entity ?? null}
+      where (${access_entity ?? null}::text is null or access_entity = ${access_entity ?? null})
       order by memories desc, key collate "C", counted.space_id
       limit ${MAX_COMPARED + 1}`,
   );

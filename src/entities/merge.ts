@@ -213,7 +213,7 @@ const rowsIn = (tx: Tx, groups: readonly Group[], { access_entity, is_locked }: 
   ) as asked
   join brain.entities on entities.key = asked.key and (of_space is null or entities.space_id = of_space)
   join brain.spaces on spaces.id = entities.space_id
-  where ${access_entity ?? null}::text is null or access_entity = ${access_entity ?? null}
+  where (${access_entity ?? null}::text is null or access_entity = ${access_entity ?? null})
   order by entities.space_id, entities.key
   ${is_locked ? tx`for update of entities` : tx``}`;
 
@@ -227,6 +227,6 @@ const rowsBelow = (tx: Tx, groups: readonly Group[], { access_entity, is_locked 
   ) as asked
   join brain.entities on merged_into = asked.key and (of_space is null or entities.space_id = of_space)
   join brain.spaces on spaces.id = entities.space_id
-  where ${access_entity ?? null}::text is null or access_entity = ${access_entity ?? null}
+  where (${access_entity ?? null}::text is null or access_entity = ${access_entity ?? null})
   order by entities.space_id, entities.key
   ${is_locked ? tx`for update of entities` : tx``}`;

@@ -1,7 +1,7 @@
 import { mayOpen, type Person } from "./cast.ts";
 import { randomWord } from "./needles.ts";
 import { fieldsFor, type Planted, type PlantedMemory } from "./plant.ts";
-import type { Aim } from "./probes.ts";
+import type { Aim } from "./probe.ts";
 import type { World } from "./world.ts";
 
 /** What a caller aims at a victim with, and the ghost that must be answered alike. */

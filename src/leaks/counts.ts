@@ -1,7 +1,7 @@
 import { mayView, nameOf, type Person } from "./cast.ts";
 import { randomWord } from "./needles.ts";
 import type { Planted } from "./plant.ts";
-import { messagesOf, overMcp, type Probes, steady } from "./walk.ts";
+import { messagesOf, overMcp, type Parties, type Probes, steady } from "./walk.ts";
 import type { Ask, World } from "./world.ts";
 
 const BATCH = 100;
@@ -14,12 +14,12 @@ const MOST_IDS = 8;
  */
 export async function compareCounts(
   world: World,
-  planted: readonly Planted[],
+  { callers, planted }: Parties,
   probes: Probes,
   rows: number,
 ): Promise<string> {
   const before = new Map<Ask, string>();
-  const views = planted.map((one) => ({ caller: one.person, asks: viewsOf(one, planted, probes) }));
+  const views = callers.map((one) => ({ caller: one.person, asks: viewsOf(one, planted, probes) }));
   await ask((asked, answer) => before.set(asked, answer));
   await flood(world, planted, rows);
   await ask((asked, answer, caller, probe) => {

@@ -1,19 +1,19 @@
 import type { TwinsFor } from "./aims.ts";
-import type { Planted } from "./plant.ts";
-import { callsOf, type Probes, pairsOf } from "./walk.ts";
+import type { Person } from "./cast.ts";
+import { callsOf, type Parties, type Probes, pairsOf } from "./walk.ts";
 import type { Ask, AskOptions, World } from "./world.ts";
 
 /** What only reads, by all callers at the same time, over the pool's few connections. Every answer is scanned. */
 export async function crowd(
   world: World,
-  planted: readonly Planted[],
+  parties: Parties,
   twinsFor: TwinsFor,
   probes: Probes,
   rounds: number,
 ): Promise<string> {
   const calls = callsOf(probes).filter(({ reads }) => reads);
-  const asks: { caller: Planted["person"]; asked: Ask; options: AskOptions }[] = [];
-  for (const { caller, victims } of pairsOf(planted, true))
+  const asks: { caller: Person; asked: Ask; options: AskOptions }[] = [];
+  for (const { caller, victims } of pairsOf(parties, true))
     for (const victim of victims) {
       const { aim } = await twinsFor(caller, victim);
       for (const { probe, is_of_org, asks: asksOf } of calls)

@@ -1,5 +1,5 @@
 import { get, post } from "./asks.ts";
-import type { Aim, RouteProbe, ToolProbe } from "./probes.ts";
+import type { Aim, RouteProbe, ToolProbe } from "./probe.ts";
 
 const ENTITIES = "/api/v1/entities";
 const named = (name: string, rest = "") => `${ENTITIES}/${encodeURIComponent(name)}${rest}`;

@@ -1,6 +1,6 @@
 import { DIMENSIONS } from "../graph/schema.ts";
 import { get, post, query } from "./asks.ts";
-import type { RouteProbe, ToolProbe } from "./probes.ts";
+import type { RouteProbe, ToolProbe } from "./probe.ts";
 
 const MEMORIES = "/api/v1/memories";
 const GRAPH = "/api/v1/graph";
@@ -17,6 +17,12 @@ const whole = (path: string, ...parameters: Record<string, string>[]): RouteProb
   const asks = () => parameters.map((one) => query(`${GRAPH}/${path}`, one));
   return { needs: ["graph:read"], reads: true, asks, views: asks };
 };
+
+/** One that tells what memories say. */
+const telling = (...asked: Parameters<typeof whole>): RouteProbe => ({
+  ...whole(...asked),
+  needs: ["memories:read", "graph:read"],
+});
 
 /** The routes of the graph. */
 export const GRAPH_ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
@@ -50,7 +56,7 @@ export const GRAPH_ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     views: ({ words }) => [search("entities", words)],
   },
   "GET /api/v1/graph/timeline": {
-    needs: ["graph:read"],
+    needs: ["memories:read", "graph:read"],
     reads: true,
     asks: ({ entity, event_id }) => [
       query(`${GRAPH}/timeline`, { limit: "200" }),
@@ -85,7 +91,7 @@ export const GRAPH_ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     limit: "100",
     member_limit: "100",
   }),
-  "GET /api/v1/graph/analytics/communities/memories": whole(
+  "GET /api/v1/graph/analytics/communities/memories": telling(
     "analytics/communities/memories",
     { limit: "100", member_limit: "100" },
     { via: "tag,evidence" },
@@ -99,7 +105,7 @@ export const GRAPH_ROUTE_PROBES: Readonly<Record<string, RouteProbe>> = {
     ],
     views: () => [query(`${GRAPH}/analytics/similarity/entities`, { min_count: "1", min_score: "0", limit: "100" })],
   },
-  "GET /api/v1/graph/analytics/connectivity": whole("analytics/connectivity", { limit: "100" }),
+  "GET /api/v1/graph/analytics/connectivity": telling("analytics/connectivity", { limit: "100" }),
 };
 
 const search = (what: string, words: string) => query(`${GRAPH}/search/${what}`, { query: words });
@@ -143,7 +149,7 @@ export const GRAPH_TOOL_PROBES: Readonly<Record<string, ToolProbe>> = {
   },
   graph_related_tags: { needs: ["graph:read"], reads: true, asks: ({ tag }) => [{ tag_key: tag }] },
   graph_biography_timeline: {
-    needs: ["graph:read"],
+    needs: ["memories:read", "graph:read"],
     reads: true,
     asks: ({ entity }) => [{ limit: 200 }, { entity_name: entity }],
     views: () => [{ limit: 200 }],

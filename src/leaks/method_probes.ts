@@ -1,6 +1,6 @@
 import type { Offer } from "../mcp/offer.ts";
 import { SUGGESTED } from "../memories/suggest.ts";
-import type { Aim, Own, ToolProbe } from "./probes.ts";
+import type { Aim, Own, ToolProbe } from "./probe.ts";
 
 /** What every server of MCP answers beside its tools, whatever it offers. */
 const LISTS = ["tools/list", "resources/list", "resources/templates/list", "prompts/list"];

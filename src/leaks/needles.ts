@@ -68,10 +68,17 @@ export function keysIn(text: string): Set<string> {
   collect(text, keys);
   if (/\\u|\\x|%[0-9a-f]|&#/i.test(text)) collect(unescaped(text), keys);
   for (const [run] of text.matchAll(/[0-9a-f]{32,}/gi)) for (const offset of [0, 1]) fromHex(run.slice(offset), keys);
-  for (const [run] of text.matchAll(/[\w+/-]{20,}/g))
-    for (const offset of [0, 1, 2, 3]) fromBase64(run.slice(offset), keys);
+  // Hexadecimal digits alone are an id as it is; base64 of a canary, or of an id's bytes, has other letters too.
+  for (const [run] of text.matchAll(BASE64))
+    if (!/^[0-9a-f-]+$/i.test(run))
+      for (let offset = 0; offset < 4 && run.length - offset >= SHORTEST_BASE64; offset++)
+        fromBase64(run.slice(offset), keys);
   return keys;
 }
+
+/** Of the 16 bytes of an id or a canary. */
+const SHORTEST_BASE64 = 22;
+const BASE64 = /[\w+/-]{22,}/g;
 
 function collect(text: string, keys: Set<string>) {
   const folded = text.toLowerCase();

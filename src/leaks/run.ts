@@ -19,7 +19,7 @@ import { type Planted, plant } from "./plant.ts";
 import { ROUTE_PROBES, TOOL_PROBES } from "./probes.ts";
 import { type Figures, type Notes, openNotes, PHASES, type Phase, type Report } from "./report.ts";
 import { tryScopes } from "./scopes.ts";
-import { checkProbes, type Probes, walk, walkStreams } from "./walk.ts";
+import { checkProbes, type Parties, type Probes, walk, walkStreams } from "./walk.ts";
 import { openWorld, type Tamper, type Urls, type World } from "./world.ts";
 
 /** How a check is run; all of it is what `brain leak-check` does. */
@@ -98,17 +98,20 @@ async function plantAll(world: World, notes: Notes, signal: AbortSignal | undefi
 function workOf(world: World, { people, before, ids }: Ground, probes: Probes, depth: Depth) {
   const twinsFor = openTwins(world);
   const is_short = depth === "short";
+  // The orgs are alike: in short the first one's people attack, and all are attacked.
+  const callers = is_short ? people.filter(({ person }) => person.org === people[0]?.person.org) : people;
+  const parties: Parties = { callers, planted: people };
   return {
     canaries: async () => "",
     probes: () => {
       checkProbes(world, OFFER, probes);
-      return walk(world, people, twinsFor, probes, is_short);
+      return walk(world, parties, twinsFor, probes, is_short);
     },
     twins: async () => "the answers of the probes, each beside one to what nobody has",
-    streams: () => walkStreams(world, people, twinsFor, probes),
-    counts: () => compareCounts(world, people, probes, ROWS[depth]),
+    streams: () => walkStreams(world, parties, twinsFor, probes),
+    counts: () => compareCounts(world, parties, probes, ROWS[depth]),
     scopes: () => tryScopes(world, probes),
-    crowd: () => crowd(world, people, twinsFor, probes, is_short ? 1 : 3),
+    crowd: () => crowd(world, parties, twinsFor, probes, is_short ? 1 : 3),
     fingerprints: () => compareFingerprints(world, before, ids),
     controls: () => checkControls(world, people),
     context: () => checkContext(world),

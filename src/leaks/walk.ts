@@ -3,7 +3,7 @@ import { ghostAim, type Twins, type TwinsFor } from "./aims.ts";
 import { NOBODY, nameOf, type Person } from "./cast.ts";
 import { methodsOf } from "./method_probes.ts";
 import type { Planted } from "./plant.ts";
-import { type Aim, methodCall, type Own, type RouteProbe, type ToolProbe, toolCall } from "./probes.ts";
+import { type Aim, methodCall, type Own, type RouteProbe, type ToolProbe, toolCall } from "./probe.ts";
 import { openStream, type Stream } from "./streams.ts";
 import type { Answer, Ask, World } from "./world.ts";
 
@@ -88,11 +88,17 @@ export function checkProbes({ registered, notes }: World, { tools, ...offer }: O
   }
 }
 
-/** Pairs of a caller and a victim: each with everybody else, or with a colleague and a stranger. */
-export function pairsOf(planted: readonly Planted[], is_short: boolean): { caller: Person; victims: Planted[] }[] {
-  return planted.map(({ person: caller }) => {
+/** Those who attack, and those who have something, the attackers among them. */
+export interface Parties {
+  readonly callers: readonly Planted[];
+  readonly planted: readonly Planted[];
+}
+
+/** Pairs of a caller and a victim: each with everybody else, or with a colleague and a twin in another org. */
+export function pairsOf({ callers, planted }: Parties, are_few: boolean): { caller: Person; victims: Planted[] }[] {
+  return callers.map(({ person: caller }) => {
     const others = planted.filter(({ person }) => person !== caller);
-    if (!is_short) return { caller, victims: others };
+    if (!are_few) return { caller, victims: others };
     const colleague = others.find(({ person }) => person.org === caller.org);
     const twin = others.find(({ person }) => person.org !== caller.org && person.sub === caller.sub);
     return { caller, victims: [colleague, twin].filter((victim) => victim !== undefined) };
@@ -102,7 +108,7 @@ export function pairsOf(planted: readonly Planted[], is_short: boolean): { calle
 /** Everybody asks everything of everybody else, and the same of what is not there. */
 export async function walk(
   world: World,
-  planted: readonly Planted[],
+  parties: Parties,
   twinsFor: TwinsFor,
   probes: Probes,
   is_short: boolean,
@@ -115,8 +121,8 @@ export async function walk(
       for (const asked of asks(ghostAim())) await world.ask(caller, asked, { probe });
   const aimed = calls.filter((call) => !is_public(call));
   const streams = new Map<Person, Stream>();
-  for (const { person } of planted) streams.set(person, await openStream(world, person));
-  const pairs = pairsOf(planted, is_short);
+  for (const { person } of parties.planted) streams.set(person, await openStream(world, person));
+  const pairs = pairsOf(parties, is_short);
   await Promise.all(
     pairs.map(async ({ caller, victims }) => {
       for (const victim of victims) {
@@ -143,13 +149,8 @@ async function callTwice(world: World, caller: Person, call: Call, { aim, ghost 
 }
 
 /** The same messages over the legacy door: each to one's own stream, its answer on the stream. */
-export async function walkStreams(
-  world: World,
-  planted: readonly Planted[],
-  twinsFor: TwinsFor,
-  probes: Probes,
-): Promise<string> {
-  const pairs = pairsOf(planted, true);
+export async function walkStreams(world: World, parties: Parties, twinsFor: TwinsFor, probes: Probes): Promise<string> {
+  const pairs = pairsOf(parties, true);
   const messages = messagesOf(probes);
   await Promise.all(
     pairs.map(async ({ caller, victims }) => {

@@ -1,5 +1,6 @@
 import type { Tx } from "../db.ts";
 import { type Filter, matching } from "../memories/filter.ts";
+import { labelOf } from "./named.ts";
 import type { ParsedQuery } from "./query.ts";
 import { ofSpaces, type Term } from "./terms.ts";
 
@@ -8,12 +9,13 @@ export interface Hit {
   id: string;
   score: number;
   has_thread: boolean;
+  label: string | null;
 }
 
 /** Postings of the rarer terms are read up to about here to say which memories are candidates at all. */
 const MOST_POSTINGS = 10_000;
-/** So many more of the best than are counted are looked at first; all of them only where filters leave too few. */
-const SPARE = 200;
+/** So many more of the best than are counted are looked at first; more, and at last all, where filters leave too few. */
+const SPARES = [50, 1000];
 /** The commoner terms are looked up for so many of the best by the rarer ones. */
 const LOOKED_UP = 500;
 
@@ -30,9 +32,9 @@ export async function lexicalHits(
   if (terms.length === 0) return { hits: [], total: 0 };
   const { rarer, commoner } = divided(terms, MOST_POSTINGS);
   const wanted = Math.max(count_to, keep);
-  const tries = [wanted + SPARE, null];
+  const tries = [...SPARES.map((spare) => wanted + spare), null];
   for (const among of tries) {
-    const [found] = await tx<{ hits: [string, number, boolean][]; total: number; candidates: number }[]>`
+    const [found] = await tx<{ hits: [string, number, boolean, string | null][]; total: number; candidates: number }[]>`
       with rarer as (${table(tx, rarer)}),
       commoner as (${table(tx, commoner)}),
       scored as (
@@ -65,10 +67,10 @@ export async function lexicalHits(
         from (select *, row_number() over (order by score desc, memory_id desc) as place from best) as best
       ),
       hits as materialized (
-        select memory_id as id, score, has_thread
+        select memory_id as id, score, has_thread, label
         from (select memory_id, score from whole order by score desc, memory_id desc) as ordered
         cross join lateral (
-          select thread is not null as has_thread
+          select thread is not null as has_thread, ${labelOf(tx)} as label
           from brain.memories
           where memories.id = memory_id and ${ofSpaces(tx, space_ids)} and ${fitting(tx, filter, phrases, excluded)}
           limit 1
@@ -77,12 +79,12 @@ export async function lexicalHits(
       )
       -- As one JSON text, which is read in a tenth of the time that as many rows take.
       select (select count(*)::int from hits) as total, (select count(*)::int from best) as candidates,
-             coalesce((select json_agg(json_build_array(id, score, has_thread) order by score desc, id desc)
+             coalesce((select json_agg(json_build_array(id, score, has_thread, label) order by score desc, id desc)
                        from (select * from hits order by score desc, id desc limit ${keep}) as kept), '[]') as hits`;
     if (!found) throw new Error("an aggregate gave no row");
     if (found.total < wanted && among !== null && found.candidates === among) continue;
     return {
-      hits: found.hits.map(([id, score, has_thread]) => ({ id, score, has_thread })),
+      hits: found.hits.map(([id, score, has_thread, label]) => ({ id, score, has_thread, label })),
       total: Math.min(found.total, count_to),
     };
   }

@@ -3,20 +3,23 @@ import type { Term } from "./terms.ts";
 
 const MAX_LABEL = 64;
 
-/**
- * Which of these memories say at their beginning whose or what they are, `Caroline: …` or `ADR 12: …`, in words that are
- * all in the query.
- */
-export async function labelledBy(tx: Tx, ids: readonly string[], terms: readonly Term[]): Promise<Set<string>> {
-  const rows = await tx<{ id: string }[]>`
-    select id
-    from (
-      select id, case when strpos(beginning, ': ') > 1 then left(beginning, strpos(beginning, ': ') - 1) end as label
-      from brain.memories
-      cross join lateral left(split_part(content, E'\\n', 1), ${MAX_LABEL + 2}::int) as beginning
-      where id = any (${ids as string[]}::uuid[])
-    ) as labels
+/** What a memory says at its beginning that it is of or about, `Caroline` of `Caroline: …`, `ADR 12` of `ADR 12: …`; null where it does not. */
+export const labelOf = (tx: Tx) => tx`(
+  select case when strpos(beginning, ': ') > 1 then left(beginning, strpos(beginning, ': ') - 1) end
+  from split_part(left(content, ${MAX_LABEL + 2}::int), E'\\n', 1) as beginning)`;
+
+/** Which of these labels are in words that are all in the query. The same one is on many memories, and is looked at once. */
+export async function labelsNamed(
+  tx: Tx,
+  labels: Iterable<string | null | undefined>,
+  terms: readonly Term[],
+): Promise<Set<string>> {
+  const different = [...new Set(labels)].filter((label) => typeof label === "string");
+  if (different.length === 0) return new Set();
+  const rows = await tx<{ label: string }[]>`
+    select label
+    from unnest(${different}::text[]) as label
     where length(to_tsvector('english', label)) > 0
       and tsvector_to_array(to_tsvector('english', label)) <@ ${terms.map(({ term }) => term)}::text[]`;
-  return new Set(rows.map(({ id }) => id));
+  return new Set(rows.map(({ label }) => label));
 }

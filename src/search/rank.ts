@@ -5,7 +5,7 @@ import { settingsIn } from "../settings/service.ts";
 import { liftsOf, mostLifted } from "./context.ts";
 import { linksOf } from "./graph.ts";
 import { fitting, lexicalHits, type Reach } from "./lexical.ts";
-import { labelledBy } from "./named.ts";
+import { labelOf, labelsNamed } from "./named.ts";
 import { type ParsedQuery, parseQuery } from "./query.ts";
 import type { Context, Result, Why } from "./schema.ts";
 import { type Meaning, semanticHits } from "./semantic.ts";
@@ -13,7 +13,7 @@ import { ofSpaces, termsOf } from "./terms.ts";
 import { scoresInThreads } from "./threads.ts";
 
 /** So many of the best are ranked by more than their own words. */
-const RANKED = 200;
+const RANKED = 100;
 /** What a memory earns by its words is multiplied by where the query names whose or what it is, before all is divided by it. */
 const NAMED = 1.5;
 
@@ -108,12 +108,13 @@ async function rankByWords(tx: Tx, parsed: ParsedQuery, reach: Reach, graph_weig
   const own = new Map(hits.map(({ id, score }) => [id, score]));
   const added = [...in_threads.keys(), ...links.keys()].filter((id) => !own.has(id));
   const fits = await fittingOf(tx, added, filter, parsed, space_ids);
-  const labelled = await labelledBy(tx, [...hits.slice(0, RANKED).map(({ id }) => id), ...fits], terms);
+  const labels = new Map([...hits.slice(0, RANKED).map(({ id, label }) => [id, label] as const), ...fits]);
+  const named_labels = await labelsNamed(tx, labels.values(), terms);
   const told = terms.map(({ term, weight }) => ({ term, weight }));
 
-  const ranking = [...own.keys(), ...fits].map((id): Ranked => {
+  const ranking = [...own.keys(), ...fits.keys()].map((id): Ranked => {
     const words = in_threads.get(id) ?? own.get(id) ?? 0;
-    const is_named = labelled.has(id) || named.has(id);
+    const is_named = named.has(id) || named_labels.has(labels.get(id) ?? "");
     const linked = Math.min(1, (links.get(id) ?? 0) * graph_weight);
     const matched: Result["matched"] = [];
     if (own.has(id)) matched.push("lexical");
@@ -134,18 +135,18 @@ async function spacesFor(tx: Tx, filter: Filter): Promise<number[] | null> {
   return rows.map(({ id }) => id);
 }
 
-/** Which of these memories a search may find. */
+/** Which of these memories a search may find, with their labels. */
 async function fittingOf(
   tx: Tx,
   ids: readonly string[],
   filter: Filter,
   { phrases, excluded }: ParsedQuery,
   space_ids: readonly number[] | null,
-): Promise<Set<string>> {
-  if (ids.length === 0) return new Set();
-  const rows = await tx<{ id: string }[]>`
-    select id from brain.memories
+): Promise<Map<string, string | null>> {
+  if (ids.length === 0) return new Map();
+  const rows = await tx<{ id: string; label: string | null }[]>`
+    select id, ${labelOf(tx)} as label from brain.memories
     where id = any (${ids as string[]}::uuid[]) and ${ofSpaces(tx, space_ids)}
       and ${fitting(tx, filter, phrases, excluded)}`;
-  return new Set(rows.map(({ id }) => id));
+  return new Map(rows.map(({ id, label }) => [id, label]));
 }

@@ -87,7 +87,7 @@ export type Result = Static<typeof Result>;
 export const SearchAnswer = t.Object(
   {
     results: t.Array(Result),
-    total_count: t.Number({ description: "How many match, counted to 200." }),
+    total_count: t.Number({ description: "How many match, counted to 100." }),
     left_out: t.Optional(t.Number({ description: "Of this page, for want of max_tokens." })),
     took_ms: t.Number(),
     degraded: t.Array(t.String(), { description: "Ways of finding that were not available." }),

@@ -10,7 +10,7 @@ import type { Result, SearchAnswer, SearchRequest } from "./schema.ts";
 import { meaningOf } from "./semantic.ts";
 
 /** Matches of a search are counted up to here: each is looked at, and that takes its time. */
-const MAX_COUNT = 200;
+const MAX_COUNT = 100;
 /** Pages reach up to here. */
 const REACH = 1000;
 /** Characters of a preview. */
@@ -101,7 +101,7 @@ export async function findIn(
   return { found: page.flatMap(({ id }) => memories.get(id) ?? []), total };
 }
 
-/** The best few memories that match, whole, with their scores; and how many match, counted to 200. */
+/** The best few memories that match, whole, with their scores; and how many match, counted to 100. */
 export async function findMemories(
   caller: Caller,
   { query, filter = ANY, limit }: { query: string; filter?: Filter; limit: number },

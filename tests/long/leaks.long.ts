@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { checkLeaks } from "../../src/leaks/run.ts";
+import { findsEach, MORE_PLANTS } from "../support/plants.ts";
 import { freshDatabase } from "../support/server.ts";
 
 const PATIENCE = 900_000;
@@ -17,3 +18,5 @@ test(
   },
   PATIENCE,
 );
+
+findsEach(MORE_PLANTS);

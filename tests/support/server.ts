@@ -23,7 +23,10 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-const RUN = `brain_test_${process.pid}_${Date.now().toString(36)}`;
+/** Begins the name of all this run makes on the server; `support/run.ts` gives its workers one each, and cleans up itself. */
+const RUN = process.env.TEST_RUN
+  ? `${process.env.TEST_RUN}_${process.env.BUN_TEST_WORKER_ID ?? 0}`
+  : `brain_test_${process.pid}_${Date.now().toString(36)}`;
 let started: Promise<TestServer> | undefined;
 let databases = 0;
 
@@ -36,7 +39,7 @@ export function startTestServer(): Promise<TestServer> {
 async function makeTestServer(): Promise<TestServer> {
   const { admin_url, stop } = process.env.TEST_DATABASE_URL
     ? { admin_url: process.env.TEST_DATABASE_URL, stop: async () => {} }
-    : await startEmbedded();
+    : await startTestPostgres();
   const roles: Roles = {
     owner: { name: `${RUN}_owner`, password: crypto.randomUUID() },
     service: { name: `${RUN}_service`, password: crypto.randomUUID() },
@@ -47,7 +50,8 @@ async function makeTestServer(): Promise<TestServer> {
   return { admin_url, roles, template, stop };
 }
 
-async function startEmbedded() {
+/** An embedded server of its own, without fsync; `admin_url` is a superuser's. */
+export async function startTestPostgres() {
   const folder = temporaryFolder();
   const server = await startServer(folder.path, { fsync: false });
   return {
@@ -82,16 +86,22 @@ export async function emptyDatabase(template = "template0"): Promise<TestDatabas
   };
 }
 
-/** Removes what the run made, also from a server that is not its own. */
+/** Removes what the run made. Of a worker that is each file's end, and there are more to come: it is left to its runner. */
 export async function stopServer() {
-  if (!started) return;
-  const { admin_url, roles, stop } = await started;
-  await asAdmin(admin_url, async (sql) => {
-    const left = await sql<{ datname: string }[]>`select datname from pg_database where starts_with(datname, ${RUN})`;
-    for (const { datname } of left) await sql.unsafe(`drop database ${datname} with (force)`);
-    for (const { name } of [roles.owner, roles.service]) await sql.unsafe(`drop role ${name}`);
-  });
+  if (!started || process.env.TEST_RUN) return;
+  const { admin_url, stop } = await started;
+  await removeAll(admin_url, RUN);
   await stop();
+}
+
+/** Removes every database and role of a run, also from a server that is not its own. */
+export async function removeAll(admin_url: string, run: string) {
+  await asAdmin(admin_url, async (sql) => {
+    const left = await sql<{ datname: string }[]>`select datname from pg_database where starts_with(datname, ${run})`;
+    for (const { datname } of left) await sql.unsafe(`drop database ${datname} with (force)`);
+    const roles = await sql<{ rolname: string }[]>`select rolname from pg_roles where starts_with(rolname, ${run})`;
+    for (const { rolname } of roles) await sql.unsafe(`drop role ${rolname}`);
+  });
 }
 
 function urlOf(admin_url: string, database: string, role?: { name: string; password: string }): string {
