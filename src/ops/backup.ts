@@ -183,16 +183,16 @@ async function sequencesOf(tx: postgres.ISql) {
 /** The zip archive as it is written: each table as COPY prints it, and the manifest at the end. */
 async function* archiveOf(tx: postgres.ISql, manifest: Unwritten, progress: (line: string) => void) {
   const zip = new ZipFile();
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => {}); // it is raced below, perhaps after all was read
-  zip.on("error", failed.reject);
+  const output = zip.outputStream as Readable;
+  const fail = (error: Error) => void output.destroy(error);
+  zip.on("error", fail);
   const add = (name: string, chunks: () => AsyncIterable<Uint8Array>) =>
     zip.addReadStreamLazy(
       name,
       { compressionLevel: COMPRESSION_LEVEL, mode: 0o600, forceZip64Format: true },
       (give) => {
         // yazl 3.3.1 does not listen for the errors of a stream that it is given late.
-        give(null, Readable.from(chunks(), { objectMode: false }).on("error", failed.reject));
+        give(null, Readable.from(chunks(), { objectMode: false }).on("error", fail));
       },
     );
   for (const [name, table] of Object.entries(manifest.tables))
@@ -211,12 +211,7 @@ async function* archiveOf(tx: postgres.ISql, manifest: Unwritten, progress: (lin
     yield Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`);
   });
   zip.end();
-  const output = (zip.outputStream as Readable)[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await Promise.race([output.next(), failed.promise]);
-    if (next.done) return;
-    yield next.value as Buffer;
-  }
+  for await (const chunk of output) yield chunk as Buffer;
 }
 
 /** COPY gives a row at a time, of some dozen bytes; what takes them is quicker with more at once. */

@@ -26,7 +26,7 @@ export interface Restored {
 }
 
 /**
- * Restores a backup into an empty database, by the migrations it was made under and then its rows with triggers and
+ * Restores a backup into an empty database, by the migrations it was made under and then its rows with triggers, keys and
  * references off, and counts and hashes what is there by then. As the owner, who needs to be no superuser. Throws a
  * Refusal where that cannot be done.
  */
@@ -42,7 +42,7 @@ export async function loadBackup(
       await sayItOneWay(tx);
       await applyMigrations(tx, known);
       const made = await schemaObjects(tx);
-      const references = await takeOff(tx, backup);
+      const taken_off = await takeOff(tx, backup);
       for (const [name, { copied, rows }] of Object.entries(backup.manifest.tables)) {
         progress(`restores ${name}: ${rows} rows`);
         const to = await tx.unsafe(`copy ${name} (${copied.join(", ")}) from stdin`).writable();
@@ -50,8 +50,11 @@ export async function loadBackup(
       }
       for (const { name, last_value, is_called } of backup.manifest.sequences)
         await tx`select setval(${name}::text::regclass, ${last_value}::text::bigint, ${is_called})`;
-      progress("checks the references");
-      for (const statement of references) await tx.unsafe(statement);
+      await tx`select set_config('maintenance_work_mem', '128MB', true)`;
+      for (const statement of taken_off) {
+        progress(statement.slice(0, 72));
+        await tx.unsafe(statement);
+      }
       const changed = differences(made, await schemaObjects(tx));
       if (changed.length > 0) throw new Error(`restoring left the schema otherwise: ${changed.join("; ")}`);
     }).catch((error: unknown) => {
@@ -63,22 +66,28 @@ export async function loadBackup(
 }
 
 /**
- * Takes off references and switches triggers off, for rows come in the order of tables and as they were; empties the
- * tables of what migrations put in. Gives the statements that undo it. The owner may not switch off the triggers of
- * references themselves.
+ * Takes off references, keys and indexes, and switches triggers off, for rows come in the order of tables and as they were,
+ * and a million of them into a dozen indexes one by one takes many times as long; empties the tables of what migrations
+ * put in. Gives the statements that undo it. The owner may not switch off the triggers of references themselves.
  */
 async function takeOff(tx: postgres.ISql, { manifest }: OpenBackup): Promise<string[]> {
   const tables = Object.keys(manifest.tables);
-  const references = await tx<{ off: string; on: string }[]>`
+  const taken = await tx<{ off: string; on: string }[]>`
     select format('alter table %s drop constraint %I', conrelid::regclass, conname) as off,
-           format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as on
+           format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as on,
+           contype = 'f' as is_reference, conrelid as relation, conname as name
     from pg_constraint
-    where contype = 'f' and conrelid::regclass::text = any (${tables})
-    order by conrelid, conname`;
-  for (const { off } of references) await tx.unsafe(off);
+    where contype in ('f', 'p', 'u') and conrelid::regclass::text = any (${tables})
+    union all
+    select format('drop index %s', indexrelid::regclass), pg_get_indexdef(indexrelid), false, indrelid, indexrelid::regclass::text
+    from pg_index
+    where indrelid::regclass::text = any (${tables}) and not exists (select from pg_constraint where conindid = indexrelid)
+    order by is_reference desc, relation, name`;
+  for (const { off } of taken) await tx.unsafe(off);
   await tx.unsafe(`truncate ${tables.join(", ")}`);
   for (const table of tables) await tx.unsafe(`alter table ${table} disable trigger user`);
-  return [...tables.map((table) => `alter table ${table} enable trigger user`), ...references.map(({ on }) => on)];
+  // References last: they need the keys they lead to.
+  return [...tables.map((table) => `alter table ${table} enable trigger user`), ...taken.map(({ on }) => on).reverse()];
 }
 
 async function compared(

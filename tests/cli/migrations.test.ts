@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeBackup } from "../../src/ops/backup.ts";
 import { backupKeyOf } from "../../src/ops/backup_key.ts";
 import { openBackup } from "../../src/ops/backup_read.ts";
 import { newestMigration } from "../../src/ops/committed.ts";
@@ -14,6 +15,9 @@ import { emptyDatabase, freshDatabase, type TestDatabase } from "../support/serv
 const operator = openOperator();
 const { kept } = operator;
 afterAll(() => operator[Symbol.asyncDispose]());
+
+const backUp = (database: TestDatabase, to: string, data_dir?: string) =>
+  writeBackup(database.owner_url, { to, key: backupKeyOf(operator.env(database, data_dir).BRAIN_DATA_DIR) });
 
 describe("a database of an earlier release, with rows", () => {
   let database: TestDatabase;
@@ -53,7 +57,7 @@ describe("a database of an earlier release, with rows", () => {
       return copy;
     };
     const foreign = join(operator.path, "foreign.zip");
-    await brain(["backup", "--to", foreign], operator.env(other, "elsewhere"));
+    await backUp(other, foreign, "elsewhere");
     const cases = [
       [join(operator.path, "nowhere.zip"), "the backup is missing"],
       [bad("empty", new Uint8Array()), "the backup is empty"],
@@ -87,7 +91,7 @@ describe("a database of an earlier release, with rows", () => {
   test("a backup of another database is refused", async () => {
     const one = await kept(freshDatabase());
     const file = join(operator.path, "of-one.zip");
-    await brain(["backup", "--to", file], operator.env(one));
+    await backUp(one, file);
     const ended = await brain(["migrate", "--backup", file], env());
     expect(asDocumented("the backup is of another database", ended)).toBe("as documented");
     expect(await appliedTo(database)).toBe("000012.sql");
@@ -96,7 +100,7 @@ describe("a database of an earlier release, with rows", () => {
   test("a backup that is stale is refused, naming what changed", async () => {
     const stale = await kept(agedDatabase("000012", ["First."]));
     const file = join(operator.path, "stale.zip");
-    await brain(["backup", "--to", file], operator.env(stale));
+    await backUp(stale, file);
     await asOwner(stale, (sql) => store(sql, ["Second."]));
     const ended = await brain(["migrate", "--backup", file], operator.env(stale));
     expect(asDocumented("the backup is stale", ended)).toBe("as documented");

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import postgres from "postgres";
+import { writeBackup } from "../../src/ops/backup.ts";
 import { backupKeyOf } from "../../src/ops/backup_key.ts";
 import { restoreBackup, verifyBackup } from "../../src/ops/restore.ts";
 import { EXIT } from "../../src/refusal.ts";
@@ -143,8 +144,7 @@ test("what was stored past the rules of the schema is backed up and does not res
     await sql`update brain.memories set category = 'none of ours'`;
   });
   const of_broken = { ...env(), OWNER_DATABASE_URL: broken.owner_url };
-  const made = await brain(["backup", "--to", join(folder.path, "broken.zip")], of_broken);
-  expect(made.code).toBe(0);
+  await writeBackup(broken.owner_url, { to: join(folder.path, "broken.zip"), key: backupKeyOf(data_dir) });
   const ended = await brain(["verify", join(folder.path, "broken.zip")], of_broken);
   expect(asDocumented("the backup does not restore", ended)).toBe("as documented");
   await broken.drop();

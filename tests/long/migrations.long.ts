@@ -36,15 +36,22 @@ const besides = (database: TestDatabase, what: string) =>
     return rows.map(({ datname }) => String(datname));
   });
 
-/** Memories of ada's of five words each, with the terms they are found by, written past the triggers: 7 rows for each. */
+/**
+ * Memories of ada's of five words each, with the terms they are found by, written past the triggers and in the order of
+ * their keys: 6 rows for each.
+ */
 async function fill(database: TestDatabase, memories: number) {
   await asked(database.owner_url, async (sql) => {
     await sql`select app.provision('acme', 'ada', '{}', '{}', 'rest')`;
+    const indexes = await sql<{ name: string; made: string }[]>`
+      select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as made from pg_index
+      where indrelid = 'brain.memories'::regclass and not exists (select from pg_constraint where conindid = indexrelid)`;
+    for (const { name } of indexes) await sql.unsafe(`drop index ${name}`);
     for (const table of ["memories", "memory_terms"])
-      await sql`alter table ${sql(`brain.${table}`)} disable trigger user`;
+      await sql.unsafe(`alter table brain.${table} disable trigger user`);
     await sql`
       insert into brain.memories (org_id, id, space_id, owner_id, owner, app_id, app, content, updated_by)
-      select users.org_id, md5(n::text)::uuid, spaces.id, users.id, sub, apps.id, 'rest',
+      select users.org_id, lpad(to_hex(n), 32, '0')::uuid, spaces.id, users.id, sub, apps.id, 'rest',
              concat_ws(' ', 'note', n, 'of', md5(n::text), md5((n / 7)::text)), sub
       from brain.users
       join brain.apps on owner_id = users.id
@@ -52,9 +59,12 @@ async function fill(database: TestDatabase, memories: number) {
            generate_series(1, ${memories}::int) as n`;
     await sql`
       insert into brain.memory_terms (org_id, space_id, term, memory_id, earned)
-      select distinct org_id, space_id, term, id, 0.5 from brain.memories, regexp_split_to_table(content, ' ') as term`;
+      select distinct org_id, space_id, term collate "C", id, 0.5
+      from brain.memories, regexp_split_to_table(content, ' ') as term
+      order by 1, 2, 3, 4`;
     for (const table of ["memories", "memory_terms"])
-      await sql`alter table ${sql(`brain.${table}`)} enable trigger user`;
+      await sql.unsafe(`alter table brain.${table} enable trigger user`);
+    for (const { made } of indexes) await sql.unsafe(made);
     await sql`analyze`;
   });
 }
