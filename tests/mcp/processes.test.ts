@@ -61,9 +61,12 @@ describe("a stream on one process, its messages on another", () => {
     const all = (async () => {
       while (came.length < 1000) came.push(((await message()) as { id: unknown }).id);
     })();
-    for (let id = 0; id < 1000; id++) {
+    for (let id = 0; id < 1000; ) {
       const { status } = await fetch(there.url + endpoint, { method: "POST", headers, body: JSON.stringify(ping(id)) });
-      expect(status).toBe(202);
+      expect([202, 503]).toContain(status);
+      // Not taken while too many have no answer: a client waits, and posts it again.
+      if (status === 202) id++;
+      else await Bun.sleep(20);
     }
     await all;
     expect(came).toEqual(Array.from({ length: 1000 }, (_, id) => id));
