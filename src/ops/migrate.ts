@@ -171,11 +171,18 @@ async function changed(
 
 const indented = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join("\n");
 
+/** In the order in which a write of the service comes to its tables, so that the two do not wait for each other. */
 async function lock(tx: postgres.ISql, tables: readonly string[]) {
-  await tx.unsafe(`lock table ${tables.join(", ")} in share row exclusive mode`);
+  const ends = [...FIRST, LAST];
+  const ordered = [...FIRST, ...tables.filter((table) => !ends.includes(table)), LAST];
+  const there = ordered.filter((table) => tables.includes(table));
+  await tx.unsafe(`lock table ${there.join(", ")} in share row exclusive mode`);
 }
 
-const TRIES = 3;
+const FIRST = ["brain.idempotency_keys", "brain.memories", "brain.entities"];
+const LAST = "brain.audit_events";
+
+const TRIES = 5;
 const PATIENCE_MS = 10_000;
 
 /** Deadlock and a lock not had in time: somebody was reading. Nothing has stayed, so the whole may be tried again. */

@@ -261,8 +261,9 @@ test("under writers: down to 000010 and up again, it is done or refused; no memo
     const [, number = "", rows] = /rollback (\d{6}) --accept-data-loss (\d+)$/.exec(command ?? "") ?? [];
     await rollBack(url, number, Number(rows)).catch((error: { exit?: string }) => refused.push(error.exit));
   }
-  await migrateDatabase(url);
-  is_over = true;
+  await migrateDatabase(url).finally(() => {
+    is_over = true;
+  });
   await Promise.all(writers);
   expect(refused.filter((exit) => exit !== "database_busy" && exit !== "loss_not_accepted")).toEqual([]);
   const kept = await world.owner`select id from brain.memories where id = any (${answered}::uuid[])`;
