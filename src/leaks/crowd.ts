@@ -1,6 +1,6 @@
 import type { TwinsFor } from "./aims.ts";
 import type { Person } from "./cast.ts";
-import { callsOf, type Parties, type Probes, pairsOf } from "./walk.ts";
+import { callsOf, type Parties, type Probes, pairsOf, type Victims } from "./walk.ts";
 import type { Ask, AskOptions, World } from "./world.ts";
 
 /** What only reads, by all callers at the same time, over the pool's few connections. Every answer is scanned. */
@@ -9,12 +9,13 @@ export async function crowd(
   parties: Parties,
   twinsFor: TwinsFor,
   probes: Probes,
+  victims: Victims,
   rounds: number,
 ): Promise<string> {
   const calls = callsOf(probes).filter(({ reads }) => reads);
   const asks: { caller: Person; asked: Ask; options: AskOptions }[] = [];
-  for (const { caller, victims } of pairsOf(parties, true))
-    for (const victim of victims) {
+  for (const { caller, victims: those } of pairsOf(parties, victims))
+    for (const victim of those) {
       const { aim } = await twinsFor(caller, victim);
       for (const { probe, is_of_org, asks: asksOf } of calls)
         for (const asked of asksOf(aim))

@@ -105,13 +105,14 @@ function workOf(world: World, { people, before, ids }: Ground, probes: Probes, d
     canaries: async () => "",
     probes: () => {
       checkProbes(world, OFFER, probes);
-      return walk(world, parties, twinsFor, probes, is_short);
+      return walk(world, parties, twinsFor, probes, is_short ? "one" : "all");
     },
     twins: async () => "the answers of the probes, each beside one to what nobody has",
     streams: () => walkStreams(world, parties, twinsFor, probes),
-    counts: () => compareCounts(world, parties, probes, ROWS[depth]),
+    counts: () =>
+      compareCounts(world, is_short ? { callers: callers.slice(0, 1), planted: people } : parties, probes, ROWS[depth]),
     scopes: () => tryScopes(world, probes),
-    crowd: () => crowd(world, parties, twinsFor, probes, is_short ? 1 : 3),
+    crowd: () => crowd(world, parties, twinsFor, probes, is_short ? "one" : "two", is_short ? 1 : 3),
     fingerprints: () => compareFingerprints(world, before, ids),
     controls: () => checkControls(world, people),
     context: () => checkContext(world),

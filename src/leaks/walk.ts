@@ -94,14 +94,18 @@ export interface Parties {
   readonly planted: readonly Planted[];
 }
 
-/** Pairs of a caller and a victim: each with everybody else, or with a colleague and a twin in another org. */
-export function pairsOf({ callers, planted }: Parties, are_few: boolean): { caller: Person; victims: Planted[] }[] {
-  return callers.map(({ person: caller }) => {
+/** How many victims each caller has: everybody else, a colleague and a twin in another org, or by turns one of these. */
+export type Victims = "all" | "two" | "one";
+
+/** Pairs of a caller and a victim. */
+export function pairsOf({ callers, planted }: Parties, how_many: Victims): { caller: Person; victims: Planted[] }[] {
+  return callers.map(({ person: caller }, turn) => {
     const others = planted.filter(({ person }) => person !== caller);
-    if (!are_few) return { caller, victims: others };
+    if (how_many === "all") return { caller, victims: others };
     const colleague = others.find(({ person }) => person.org === caller.org);
     const twin = others.find(({ person }) => person.org !== caller.org && person.sub === caller.sub);
-    return { caller, victims: [colleague, twin].filter((victim) => victim !== undefined) };
+    const two = [twin, colleague].filter((victim) => victim !== undefined);
+    return { caller, victims: how_many === "two" ? two : two.slice(turn % 2, (turn % 2) + 1) };
   });
 }
 
@@ -111,7 +115,7 @@ export async function walk(
   parties: Parties,
   twinsFor: TwinsFor,
   probes: Probes,
-  is_short: boolean,
+  victims: Victims,
 ): Promise<string> {
   const is_public = ({ probe }: Call) => probes.routes[probe]?.needs === "public";
   const calls = callsOf(probes);
@@ -122,7 +126,7 @@ export async function walk(
   const aimed = calls.filter((call) => !is_public(call));
   const streams = new Map<Person, Stream>();
   for (const { person } of parties.planted) streams.set(person, await openStream(world, person));
-  const pairs = pairsOf(parties, is_short);
+  const pairs = pairsOf(parties, victims);
   await Promise.all(
     pairs.map(async ({ caller, victims }) => {
       for (const victim of victims) {
@@ -150,12 +154,12 @@ async function callTwice(world: World, caller: Person, call: Call, { aim, ghost 
 
 /** The same messages over the legacy door: each to one's own stream, its answer on the stream. */
 export async function walkStreams(world: World, parties: Parties, twinsFor: TwinsFor, probes: Probes): Promise<string> {
-  const pairs = pairsOf(parties, true);
+  const pairs = pairsOf(parties, "one");
   const messages = messagesOf(probes);
   await Promise.all(
     pairs.map(async ({ caller, victims }) => {
       const stream = await openStream(world, caller);
-      for (const victim of victims.slice(0, 1)) {
+      for (const victim of victims) {
         const twins = await twinsFor(caller, victim);
         for (const { probe: name, reads, asks } of messages) {
           const probe = `${name} over the legacy door`;

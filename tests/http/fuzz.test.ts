@@ -20,7 +20,7 @@ import { cyd, openWorld, type Person, tokenFor, type World } from "../support/wo
  * sent in a refusal or in the log, nothing stored by a refused request. A failure prints the seed and the smallest
  * request found; FUZZ_SEED runs that again. FUZZ_RUNS is how many requests each gets: tests/long/fuzz.long.ts.
  */
-const RUNS = Number(process.env.FUZZ_RUNS || 12);
+const RUNS = Number(process.env.FUZZ_RUNS || 8);
 const seeded = process.env.FUZZ_SEED ? { seed: Number(process.env.FUZZ_SEED) } : {};
 const LIMIT_MS = 30_000 + RUNS * 100;
 
