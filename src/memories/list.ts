@@ -127,11 +127,17 @@ function sorted(tx: Tx, filter: Filter, offset: number, size: number, query: Pag
   const { column, direction } = orderOf(tx, query);
   return tx<Memory[]>`
     with page as (
-      select memories.id, ${column} as place
-      from brain.memories
-      join brain.spaces on spaces.id = space_id
-      where ${matching(tx, filter)} and ${within(tx, filter)}
-      order by place ${direction}, memories.id ${direction}
+      select mine.id, place
+      from brain.spaces
+      cross join lateral (
+        -- Fenced off by its offset: asked for in one go the planner may walk all of the org.
+        select memories.id, ${column} as place
+        from brain.memories
+        where space_id = spaces.id and ${matching(tx, filter)}
+        offset 0
+      ) as mine
+      where ${within(tx, filter)}
+      order by place ${direction}, mine.id ${direction}
       offset ${offset}
       limit ${size + 1}
     )

@@ -63,6 +63,9 @@ const few = { org: "acme", sub: "few", jti: "x", scopes: new Set<string>(), gran
 test.each([
   ["a page", {}, {}],
   ["a page and its total", { size: 5 }, {}],
+  ["a page in the order of contents", { sort_column: "content" as const }, {}],
+  ["a page in the order of changes", { sort_column: "updated_at" as const, size: 5 }, {}],
+  ["the oldest of a category", { sort_direction: "asc" as const }, { category: "note" as const }],
   ["a filtered page", {}, { category: "decision" as const }],
   ["a page of one tag", {}, { tag: "env=prod", evidence: ["x"] }],
   ["a page by any of some tags", {}, { tag: ["env=prod", "ok"], match: "any" as const }],
