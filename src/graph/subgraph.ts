@@ -6,7 +6,7 @@ import { type GraphEdge, type GraphNode, KINDS, LIMITS, type Subgraph } from "./
 import { wordsFrom } from "./words.ts";
 
 /** Memories of the first step that a second one is taken from, the nearest ones. */
-const MAX_SECOND_SEEDS = 10;
+const MAX_SECOND_SEEDS = 5;
 
 /**
  * What lies around a memory: what it is about, the memories that share some of it, and with depth 2 what is related to
