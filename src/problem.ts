@@ -1,5 +1,5 @@
-import { ParseError, type TSchema, ValidationError } from "elysia";
-import postgres from "postgres";
+import type { ParseError, TSchema, ValidationError } from "elysia";
+import type postgres from "postgres";
 
 /** Every failure a caller can see: its HTTP status and its short name. `docs/errors.md` lists the same codes. */
 const CATALOGUE = {
@@ -160,13 +160,20 @@ const NO_SUCH_MEMORY = "BRN03";
 const SUPERSEDED_NOT_OLDER = "BRN04";
 const APP_PAUSED = "BRN05";
 
+// Known by their marks and not by their classes: commands that need neither the framework nor the driver load neither.
+const isCoded = (error: unknown, code: string) => error instanceof Error && "code" in error && error.code === code;
+const isValidation = (error: unknown): error is ValidationError => isCoded(error, "VALIDATION");
+const isParse = (error: unknown): error is ParseError => isCoded(error, "PARSE");
+const isPostgres = (error: unknown): error is postgres.PostgresError =>
+  error instanceof Error && error.name === "PostgresError";
+
 /** Turns anything thrown into a Problem. The only place that knows SQLSTATEs and the framework's error classes. */
 export function problemFrom(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof Error && error.cause instanceof Problem) return error.cause;
-  if (error instanceof ValidationError) return fromValidation(error);
-  if (error instanceof ParseError) return malformed("The request body is not readable.", error);
-  if (error instanceof postgres.PostgresError) return fromDatabase(error);
+  if (isValidation(error)) return fromValidation(error);
+  if (isParse(error)) return malformed("The request body is not readable.", error);
+  if (isPostgres(error)) return fromDatabase(error);
   return internal(error);
 }
 
@@ -209,16 +216,16 @@ function wordsFor(message: string, schema: TSchema): string {
 
 /** Whether the database refused a write for this constraint or unique index. */
 export const violates = (error: unknown, constraint: string) =>
-  error instanceof postgres.PostgresError && error.constraint_name === constraint;
+  isPostgres(error) && error.constraint_name === constraint;
 
 /**
  * What may be told of an error whose own message quotes values: PostgreSQL's about data (SQLSTATE classes 22 and 23),
  * the framework's about what does not fit. Undefined for any other error.
  */
 export function toldWithoutValues(error: unknown): string | undefined {
-  if (error instanceof postgres.PostgresError && /^2[23]/.test(error.code))
+  if (isPostgres(error) && /^2[23]/.test(error.code))
     return ["PostgresError", error.code, error.constraint_name].filter(Boolean).join(" ");
-  if (error instanceof ValidationError)
+  if (isValidation(error))
     return `ValidationError: ${fieldErrors(error.all as Iterable<SchemaError>).map(({ at }) => at)}`;
   return undefined;
 }

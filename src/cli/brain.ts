@@ -3,22 +3,6 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config.ts";
 import { EXIT, messageOf, Refusal } from "../refusal.ts";
 import { VERSION } from "../version.ts";
-import { addBackup } from "./backup.ts";
-import { addConnect } from "./connect.ts";
-import { addDb } from "./db.ts";
-import { addDoctor } from "./doctor.ts";
-import { addEmbeddings } from "./embeddings.ts";
-import { addEnv } from "./env.ts";
-import { addExport } from "./export.ts";
-import { addImport } from "./import.ts";
-import { addLeakCheck } from "./leak_check.ts";
-import { addMigrate } from "./migrate.ts";
-import { addRollback } from "./rollback.ts";
-import { addServe } from "./serve.ts";
-import { addStatus } from "./status.ts";
-import { addToken } from "./token.ts";
-import { addUp } from "./up.ts";
-import { addVerify } from "./verify.ts";
 
 const program = new Command("brain")
   .description("Long-term memory for teams of developers and their coding assistants.")
@@ -32,25 +16,31 @@ const program = new Command("brain")
       .join(", ")}.`,
   );
 
-const COMMANDS = [
-  addUp,
-  addServe,
-  addConnect,
-  addToken,
-  addMigrate,
-  addStatus,
-  addBackup,
-  addRollback,
-  addExport,
-  addImport,
-  addVerify,
-  addLeakCheck,
-  addDoctor,
-  addEnv,
-  addEmbeddings,
-  addDb,
-];
-for (const add of COMMANDS) add(program);
+/** Where each command is declared. Only the one that is asked for is loaded: all of them take longer than most have to do. */
+const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
+  ["up", async () => (await import("./up.ts")).addUp],
+  ["serve", async () => (await import("./serve.ts")).addServe],
+  ["connect", async () => (await import("./connect.ts")).addConnect],
+  ["token", async () => (await import("./token.ts")).addToken],
+  ["migrate", async () => (await import("./migrate.ts")).addMigrate],
+  ["status", async () => (await import("./status.ts")).addStatus],
+  ["backup", async () => (await import("./backup.ts")).addBackup],
+  ["restore", async () => (await import("./backup.ts")).addBackup],
+  ["rollback", async () => (await import("./rollback.ts")).addRollback],
+  ["export", async () => (await import("./export.ts")).addExport],
+  ["import", async () => (await import("./import.ts")).addImport],
+  ["verify", async () => (await import("./verify.ts")).addVerify],
+  ["audit", async () => (await import("./verify.ts")).addVerify],
+  ["leak-check", async () => (await import("./leak_check.ts")).addLeakCheck],
+  ["doctor", async () => (await import("./doctor.ts")).addDoctor],
+  ["env", async () => (await import("./env.ts")).addEnv],
+  ["embeddings", async () => (await import("./embeddings.ts")).addEmbeddings],
+  ["db", async () => (await import("./db.ts")).addDb],
+]);
+const asked = COMMANDS.get(process.argv[2] ?? "");
+// For the list of what there is, and for a word that is no command, all of them.
+const adding = await Promise.all((asked ? [asked] : [...COMMANDS.values()]).map((load) => load()));
+for (const add of new Set(adding)) add(program);
 
 try {
   await program.parseAsync();

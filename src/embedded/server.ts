@@ -37,8 +37,8 @@ export const SUPERUSER = "brain_superuser";
 interface Options {
   /** One line for the person at the terminal. */
   say?: (line: string) => void;
-  /** False only for data nobody will miss: tests. */
-  fsync?: boolean;
+  /** Only for data nobody will miss: tests. */
+  is_throwaway?: boolean;
 }
 
 /**
@@ -47,10 +47,10 @@ interface Options {
  */
 export async function startServer(
   data_dir: string,
-  { say = () => {}, fsync = true }: Options = {},
+  { say = () => {}, is_throwaway = false }: Options = {},
 ): Promise<EmbeddedServer> {
   const { place, user } = placeFor(data_dir, say);
-  const cluster: Cluster = { folder: join(place, "postgres"), log: join(place, "postgres.log"), fsync, user };
+  const cluster: Cluster = { folder: join(place, "postgres"), log: join(place, "postgres.log"), is_throwaway, user };
   const lock = tryLock(join(data_dir, "lock"));
   try {
     if (existsSync(cluster.folder) && !existsSync(join(data_dir, SECRETS_FILE)))
@@ -79,7 +79,12 @@ export async function startServer(
 export function joinServer(data_dir: string): EmbeddedServer | null {
   if (!existsSync(join(data_dir, SECRETS_FILE))) return null;
   const { place, user } = placeFor(data_dir, () => {});
-  const cluster: Cluster = { folder: join(place, "postgres"), log: join(place, "postgres.log"), fsync: true, user };
+  const cluster: Cluster = {
+    folder: join(place, "postgres"),
+    log: join(place, "postgres.log"),
+    is_throwaway: false,
+    user,
+  };
   const { pid } = readPidFile(cluster.folder) ?? {};
   return pid && serverProcesses(cluster.folder).includes(pid) ? serverOf(cluster, loadSecrets(data_dir), null) : null;
 }
@@ -140,7 +145,7 @@ function expectVersion({ folder }: Cluster, major: string) {
 interface Cluster {
   folder: string;
   log: string;
-  fsync: boolean;
+  is_throwaway: boolean;
   user: ServerUser | undefined;
 }
 
@@ -172,7 +177,7 @@ function createCluster(cluster: Cluster, initdb: string, password: string) {
       "--builtin-locale=C.UTF-8",
       "--locale=C",
       "--no-instructions",
-      ...(cluster.fsync ? [] : ["--no-sync"]),
+      ...(cluster.is_throwaway ? ["--no-sync"] : []),
     ],
     { ...spawnOptions(cluster), encoding: "utf8" },
   );
@@ -180,6 +185,17 @@ function createCluster(cluster: Cluster, initdb: string, password: string) {
   renameSync(join(unfinished, "data"), cluster.folder);
   rmSync(unfinished, { recursive: true });
 }
+
+/** Nothing is kept for a crash or for a replica, nobody tidies up, and passwords are of random letters. */
+const THROWAWAY = [
+  "fsync=off",
+  "synchronous_commit=off",
+  "full_page_writes=off",
+  "wal_level=minimal",
+  "max_wal_senders=0",
+  "autovacuum=off",
+  "scram_iterations=1",
+];
 
 const TRIES = 5;
 
@@ -192,7 +208,7 @@ async function startIn(cluster: Cluster, postgres: string, port: number, tries =
     "unix_socket_directories=",
     "lc_messages=C",
     "max_connections=100",
-    ...(cluster.fsync ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]),
+    ...(cluster.is_throwaway ? THROWAWAY : []),
   ];
   const server = spawn(postgres, ["-D", cluster.folder, ...settings.flatMap((setting) => ["-c", setting])], {
     ...spawnOptions(cluster),

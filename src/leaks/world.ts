@@ -8,7 +8,7 @@ import { mintToken } from "../auth/tokens.ts";
 import { openDatabase } from "../db.ts";
 import { trustedProxies } from "../http/client_address.ts";
 import { createLog } from "../log.ts";
-import { newestMigration } from "../ops/committed.ts";
+import { newestMigration } from "../ops/migration_files.ts";
 import { formOf, unpacked } from "./archives.ts";
 import { castOf, type Depth, mayView, NOBODY, nameOf, type Person } from "./cast.ts";
 import { keysIn, openHaystack, type Viewer } from "./needles.ts";

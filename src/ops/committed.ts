@@ -3,9 +3,8 @@ import { join } from "node:path";
 import { calculateHash } from "graphile-migrate/dist/hash.js";
 import { parseMigrationText } from "graphile-migrate/dist/migration.js";
 import { Refusal } from "../refusal.ts";
+import { COMMITTED, MIGRATIONS, migrationFilesIn, recordedAs } from "./migration_files.ts";
 
-export const MIGRATIONS = join(import.meta.dir, "../../migrations");
-const COMMITTED = join(MIGRATIONS, "committed");
 const LIVING = join(MIGRATIONS, "fixtures");
 
 /** A committed migration of this release. */
@@ -19,20 +18,13 @@ export interface Migration {
   readonly body: string;
 }
 
-/** The newest migration of this release, by the name graphile-migrate records. */
-export function newestMigration(): string {
-  const newest = filesOf(COMMITTED).at(-1);
-  if (!newest) throw new Error("This release has no migrations.");
-  return recordedAs(newest);
-}
-
 /**
  * All of them, oldest first, by graphile-migrate's own reading and hashing: what one runs the other takes for its own.
  * Throws a Refusal that names a file whose text is not what was committed, or whose place in the chain is not.
  */
 export function committedMigrations(folder = COMMITTED): Migration[] {
   let previous: Migration | undefined;
-  return filesOf(folder).map((file) => {
+  return migrationFilesIn(folder).map((file) => {
     const { headers, body } = parseMigrationText(file, readFileSync(join(folder, file), "utf8"));
     const previous_hash = previous?.hash ?? null;
     const hash = headers.Hash ?? "";
@@ -71,9 +63,3 @@ export function drifted(what: readonly string[]): Refusal {
       .join("\n")}${more}\nSee "Drift" in docs/operations.md.`,
   );
 }
-
-const filesOf = (folder: string) =>
-  readdirSync(folder)
-    .filter((name) => /^\d{6}(-[^/]*)?\.sql$/.test(name))
-    .sort();
-const recordedAs = (file: string) => `${file.slice(0, 6)}.sql`;

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { committedMigrations, MIGRATIONS, type Migration } from "./committed.ts";
+import { committedMigrations, type Migration } from "./committed.ts";
+import { MIGRATIONS } from "./migration_files.ts";
 import { readRollback } from "./rollback_file.ts";
 
 /**

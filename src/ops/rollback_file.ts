@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { committedMigrations, MIGRATIONS } from "./committed.ts";
+import { committedMigrations } from "./committed.ts";
+import { MIGRATIONS } from "./migration_files.ts";
 
 /** Rows that go when a migration is taken back: all of a table, or those a condition holds for. */
 export interface Loss {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { writeBackup } from "../../src/ops/backup.ts";
 import { backupKeyOf } from "../../src/ops/backup_key.ts";
 import { openBackup } from "../../src/ops/backup_read.ts";
-import { newestMigration } from "../../src/ops/committed.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { EXIT, Refusal } from "../../src/refusal.ts";
 import { agedDatabase, store } from "../support/aged.ts";
 import { asDocumented } from "../support/documented.ts";

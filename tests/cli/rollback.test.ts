@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import postgres from "postgres";
-import { committedMigrations, newestMigration } from "../../src/ops/committed.ts";
+import { committedMigrations } from "../../src/ops/committed.ts";
 import { migrateDatabase } from "../../src/ops/migrate.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { planRollback, rollBack } from "../../src/ops/rollback.ts";
 import { EXIT } from "../../src/refusal.ts";
 import { brain, spawnBrain } from "../support/processes.ts";

@@ -4,7 +4,7 @@ import { createApp } from "../../src/app.ts";
 import { ROUTE_NEEDS } from "../../src/auth/scopes.ts";
 import { openDatabase } from "../../src/db.ts";
 import { createLog } from "../../src/log.ts";
-import { newestMigration } from "../../src/ops/committed.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { ada, openWorld, SETTINGS, tokenFor, type World } from "../support/world.ts";
 
 let world: World;

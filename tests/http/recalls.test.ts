@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createApp } from "../../src/app.ts";
 import { type Database, openDatabase } from "../../src/db.ts";
-import { newestMigration } from "../../src/ops/committed.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { RecallQueue } from "../../src/recalls/queue.ts";
 import { startRecallWriter } from "../../src/recalls/writer.ts";
 import { ada, ben, cyd, openWorld, type Person, SETTINGS, tokenFor, type World } from "../support/world.ts";

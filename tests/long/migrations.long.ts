@@ -4,7 +4,7 @@ import { join } from "node:path";
 import postgres from "postgres";
 import { backupKeyOf } from "../../src/ops/backup_key.ts";
 import { openBackup } from "../../src/ops/backup_read.ts";
-import { newestMigration } from "../../src/ops/committed.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { takeSnapshot } from "../../src/ops/snapshot.ts";
 import { EXIT } from "../../src/refusal.ts";
 import { agedDatabase } from "../support/aged.ts";

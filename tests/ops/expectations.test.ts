@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import postgres from "postgres";
-import { committedMigrations, newestMigration } from "../../src/ops/committed.ts";
+import { committedMigrations } from "../../src/ops/committed.ts";
 import { migrateDatabase } from "../../src/ops/migrate.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { EXIT, Refusal } from "../../src/refusal.ts";
 import { agedDatabase, store } from "../support/aged.ts";
 import { asDocumented } from "../support/documented.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import postgres from "postgres";
 import { openDatabase } from "../../src/db.ts";
-import { newestMigration } from "../../src/ops/committed.ts";
 import { migrateDatabase } from "../../src/ops/migrate.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { prepareDatabase, type Roles } from "../../src/ops/roles.ts";
 import { planRollback, rollBack } from "../../src/ops/rollback.ts";
 import { startTestServer } from "../support/server.ts";

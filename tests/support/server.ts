@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import postgres from "postgres";
 import { SUPERUSER, startServer } from "../../src/embedded/server.ts";
 import { migrateDatabase } from "../../src/ops/migrate.ts";
@@ -7,6 +9,8 @@ import { temporaryFolder } from "./folder.ts";
 /** The PostgreSQL of this run: an embedded one without fsync, or TEST_DATABASE_URL, a superuser there. */
 interface TestServer {
   admin_url: string;
+  /** One connection of the administrator's, kept: making a database took longer to sign in than to copy. */
+  admin: postgres.Sql;
   roles: Roles;
   template: string;
   stop(): Promise<void>;
@@ -47,13 +51,13 @@ async function makeTestServer(): Promise<TestServer> {
   const template = `${RUN}_template`;
   await prepareDatabase(admin_url, template, roles);
   await migrateDatabase(urlOf(admin_url, template, roles.owner));
-  return { admin_url, roles, template, stop };
+  return { admin_url, admin: postgres(admin_url, { max: 1, onnotice: () => {} }), roles, template, stop };
 }
 
 /** An embedded server of its own, without fsync; `admin_url` is a superuser's. */
 export async function startTestPostgres() {
   const folder = temporaryFolder();
-  const server = await startServer(folder.path, { fsync: false });
+  const server = await startServer(folder.path, { is_throwaway: true });
   return {
     admin_url: server.url(SUPERUSER, server.secrets.superuser_password, "postgres"),
     async stop() {
@@ -63,33 +67,39 @@ export async function startTestPostgres() {
   };
 }
 
-/** Clones the migrated template: about 0.1 s, against half a second for migrating anew. */
+/** Copies the migrated template: in a tenth of the time that migrating anew takes. */
 export async function freshDatabase(): Promise<TestDatabase> {
   const { template } = await startTestServer();
   return emptyDatabase(template);
 }
 
+/** What stands in it of the database belongs to that itself, and is no part of a template. */
+const ROLES = readFileSync(join(import.meta.dir, "../../migrations/roles.sql"), "utf8");
+
 /** A database without our schema, or a copy of another. */
 export async function emptyDatabase(template = "template0"): Promise<TestDatabase> {
-  const { admin_url, roles } = await startTestServer();
+  const { admin_url, admin, roles } = await startTestServer();
   const name = `${RUN}_${++databases}`;
-  await asAdmin(admin_url, (sql) =>
-    sql.unsafe(`create database ${name} template ${template} encoding 'UTF8' owner ${roles.owner.name}`),
+  // By files: by WAL, which is the default, takes five times the work.
+  await admin.unsafe(
+    `create database ${name} template ${template} strategy file_copy encoding 'UTF8' owner ${roles.owner.name}`,
   );
-  // What a template does not hand on: the rights on the database itself.
-  await prepareDatabase(admin_url, name, roles);
+  await admin.unsafe(ROLES.replaceAll(":DATABASE_NAME", name));
   return {
     service_url: urlOf(admin_url, name, roles.service),
     owner_url: urlOf(admin_url, name, roles.owner),
     admin_url: urlOf(admin_url, name),
-    drop: () => asAdmin(admin_url, (sql) => sql.unsafe(`drop database ${name} with (force)`)),
+    drop: async () => {
+      await admin.unsafe(`drop database ${name} with (force)`);
+    },
   };
 }
 
 /** Removes what the run made. Of a worker that is each file's end, and there are more to come: it is left to its runner. */
 export async function stopServer() {
   if (!started || process.env.TEST_RUN) return;
-  const { admin_url, stop } = await started;
+  const { admin_url, admin, stop } = await started;
+  await admin.end();
   await removeAll(admin_url, RUN);
   await stop();
 }

@@ -5,7 +5,7 @@ import { type Caller, type Database, openDatabase, type Tx } from "../../src/db.
 import { createLog } from "../../src/log.ts";
 import { columnsFrom } from "../../src/memories/input.ts";
 import { insertIn } from "../../src/memories/insert.ts";
-import { newestMigration } from "../../src/ops/committed.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { problemFrom } from "../../src/problem.ts";
 import { type Answer, SETTINGS, tokenFor } from "./world.ts";
 

@@ -10,7 +10,7 @@ import { openDatabase } from "../../src/db.ts";
 import type { Embedder } from "../../src/embeddings/provider.ts";
 import { trustedProxies } from "../../src/http/client_address.ts";
 import { createLog } from "../../src/log.ts";
-import { newestMigration } from "../../src/ops/committed.ts";
+import { newestMigration } from "../../src/ops/migration_files.ts";
 import { freshDatabase } from "./server.ts";
 
 export const METRICS_TOKEN = "for-the-scraper-of-the-tests";

@@ -4,7 +4,11 @@ import { notFound, PROBLEM_CODES, problemFrom } from "../../src/problem.ts";
 
 /** As postgres.js makes them of what the server sends. */
 const databaseError = (fields: Record<string, string>) =>
-  Object.assign(Object.create(postgres.PostgresError.prototype) as Error, { message: "secret detail", ...fields });
+  Object.assign(Object.create(postgres.PostgresError.prototype) as Error, {
+    name: "PostgresError",
+    message: "secret detail",
+    ...fields,
+  });
 
 describe("what the database throws", () => {
   test.each([
