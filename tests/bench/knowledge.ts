@@ -12,7 +12,8 @@ const TAGS = 200;
 const EVIDENCE = 3000;
 const ARTIFACTS = 300;
 const PATHS = 1000;
-const BATCH = 500;
+const BATCH = 100; // what is counted of the words of a statement takes the square of them
+
 const CATEGORIES = ["decision", "convention", "architecture", "runbook", "note", "note", "note"];
 
 /** Numbers in 0..1 that are the same in every run (mulberry32). */

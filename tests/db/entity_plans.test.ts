@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Caller, openDatabase } from "../../src/db.ts";
+import type { Caller } from "../../src/db.ts";
 import { entityCentrality } from "../../src/entities/analytics.ts";
 import { findDuplicates } from "../../src/entities/duplicates.ts";
 import { mergeEntities } from "../../src/entities/merge.ts";
@@ -7,6 +7,7 @@ import { pathBetween } from "../../src/entities/path.ts";
 import { entityRelations } from "../../src/entities/relations.ts";
 import { entityMemories, entityNetwork, getEntity, listEntities } from "../../src/entities/service.ts";
 import { entityName, seedGraph } from "../support/graph_seed.ts";
+import { countedOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
 
 /**
@@ -33,29 +34,24 @@ afterAll(() => world.close());
 const [HUB, NEXT] = [entityName(0), entityName(1)];
 
 /** Entries of indices and rows without one, of everything that tells of entities, read by some work of the few's. */
-async function entriesRead(work: (caller: Caller) => Promise<unknown>): Promise<number> {
-  const read = async () => {
-    const [row] = await world.owner<{ read: number }[]>`
-      select (sum(idx_tup_read) + (
-        select sum(seq_tup_read) from pg_stat_user_tables
-        where schemaname = 'brain' and relname in ('memory_entities', 'entities', 'relations', 'memories')))::int as read
-      from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_indexes
-      where schemaname = 'brain' and relname in ('memory_entities', 'entities', 'relations', 'memories')`;
-    return row?.read ?? 0;
-  };
-  const before = await read();
-  const database = openDatabase(world.urls.service_url, { max: 1 });
-  const { org, sub } = FEW;
-  const identity = { org, sub, jti: "x", scopes: new Set<string>(), grants: [`user:${sub}`], expires_at: 0 };
-  await work(database.callerFor(identity, "rest", ""));
-  await database.close();
-  let after = before;
-  for (let tries = 0; after === before && tries < 100; tries++) {
-    await Bun.sleep(20); // the closed backend reports as it exits
-    after = await read();
-  }
-  return after - before;
-}
+const entriesRead = (work: (caller: Caller) => Promise<unknown>) =>
+  countedOf(
+    world,
+    async (owner) => {
+      const [row] = await owner<{ read: number }[]>`
+        select (sum(idx_tup_read) + (
+          select sum(seq_tup_read) from pg_stat_user_tables
+          where schemaname = 'brain' and relname in ('memory_entities', 'entities', 'relations', 'memories')))::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_indexes
+        where schemaname = 'brain' and relname in ('memory_entities', 'entities', 'relations', 'memories')`;
+      return row?.read ?? 0;
+    },
+    (database) => {
+      const { org, sub } = FEW;
+      const identity = { org, sub, jti: "x", scopes: new Set<string>(), grants: [`user:${sub}`], expires_at: 0 };
+      return work(database.callerFor(identity, "rest", ""));
+    },
+  );
 
 const TIMES = 8;
 

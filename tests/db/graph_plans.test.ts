@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Caller } from "../../src/db.ts";
-import { openDatabase } from "../../src/db.ts";
 import { aggregate } from "../../src/graph/aggregate.ts";
 import { entityCommunities, memoryCommunities } from "../../src/graph/communities.ts";
 import { connectivity } from "../../src/graph/connectivity.ts";
@@ -13,6 +12,7 @@ import { memorySubgraph } from "../../src/graph/subgraph.ts";
 import { relatedTags, tagPairs } from "../../src/graph/tags.ts";
 import { timeline } from "../../src/graph/timeline.ts";
 import { storeKnowledge } from "../bench/knowledge.ts";
+import { countedOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
 
 /**
@@ -42,27 +42,22 @@ afterAll(() => world.close());
 
 const few = { org: "acme", sub: "few", jti: "x", scopes: new Set<string>(), grants: ["user:few"], expires_at: 0 };
 
-/** Rows and index entries of the tenants' tables read by some work of the few's, its connections closed to be counted. */
-async function rowsRead(work: (caller: Caller) => Promise<unknown>): Promise<number> {
-  const read = async () => {
-    const [row] = await world.owner<{ read: number }[]>`
-      select (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = 'brain')::int
-             + (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = 'brain')::int as read
-      from pg_stat_get_snapshot_timestamp() as cleared`;
-    return row?.read ?? 0;
-  };
-  const before = await read();
-  const database = openDatabase(world.urls.service_url, { max: 1 });
-  const caller = database.callerFor(few, "rest", "");
-  for (let round = 0; round < ROUNDS; round++) await work(caller);
-  await database.close();
-  let after = before;
-  for (let tries = 0; after === before && tries < 100; tries++) {
-    await Bun.sleep(20); // the closed backend reports as it exits
-    after = await read();
-  }
-  return (after - before) / ROUNDS;
-}
+/** Rows and index entries of the tenants' tables read by some work of the few's. */
+const rowsRead = async (work: (caller: Caller) => Promise<unknown>) =>
+  (await countedOf(
+    world,
+    async (owner) => {
+      const [row] = await owner<{ read: number }[]>`
+        select (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = 'brain')::int
+               + (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = 'brain')::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared`;
+      return row?.read ?? 0;
+    },
+    async (database) => {
+      const caller = database.callerFor(few, "rest", "");
+      for (let round = 0; round < ROUNDS; round++) await work(caller);
+    },
+  )) / ROUNDS;
 
 test.each<[what: string, work: (caller: Caller) => Promise<unknown>]>([
   ["related", (caller) => relatedMemories(caller, memory_id)],
@@ -84,7 +79,6 @@ test.each<[what: string, work: (caller: Caller) => Promise<unknown>]>([
   ["connectivity", (caller) => connectivity(caller)],
 ])("%s: no more is read than the caller's own", async (_what, work) => {
   const rows = await rowsRead(work);
-  console.log(_what, rows);
   expect(rows).toBeGreaterThan(0);
   expect(rows).toBeLessThanOrEqual((FEW + 1) * ROWS_EACH);
 });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Caller, openDatabase } from "../../src/db.ts";
+import type { Caller, openDatabase } from "../../src/db.ts";
 import { filterOf } from "../../src/memories/filter.ts";
 import { listMemories } from "../../src/memories/list.ts";
 import { deleteAllMemories } from "../../src/memories/service.ts";
 import { suggest } from "../../src/memories/suggest.ts";
+import { countedOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
 
 /**
@@ -37,29 +38,19 @@ function* parts(): Generator<[sub: string, from: number, to: number]> {
     for (let from = 1; from <= rows; from += 1000) yield [sub, from, Math.min(rows, from + 999)];
 }
 
-/** Rows of memories and of their tags read by some work of the few's, all of its connections closed so that it is counted. */
-async function rowsRead(
-  work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>,
-  { owner, urls } = world,
-): Promise<number> {
-  const read = async () => {
-    const [row] = await owner<{ read: number }[]>`
-      select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
-      from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
-      where relid in ('brain.memories'::regclass, 'brain.memory_tags'::regclass)`;
-    return row?.read ?? 0;
-  };
-  const before = await read();
-  const database = openDatabase(urls.service_url, { max: 1 });
-  await work(database);
-  await database.close();
-  let after = before;
-  for (let tries = 0; after === before && tries < 100; tries++) {
-    await Bun.sleep(20); // the closed backend reports as it exits
-    after = await read();
-  }
-  return after - before;
-}
+/** Rows of memories and of their tags read by some work of the few's. */
+const rowsRead = (work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>, of: World = world) =>
+  countedOf(
+    of,
+    async (owner) => {
+      const [row] = await owner<{ read: number }[]>`
+        select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
+        where relid in ('brain.memories'::regclass, 'brain.memory_tags'::regclass)`;
+      return row?.read ?? 0;
+    },
+    work,
+  );
 
 const few = { org: "acme", sub: "few", jti: "x", scopes: new Set<string>(), grants: ["user:few"], expires_at: 0 };
 

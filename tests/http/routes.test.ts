@@ -44,7 +44,7 @@ describe.each([...ROWS])("%s", (route, row) => {
     const is_open = open_to.includes(who);
     expect([answer.status, answer.text]).toEqual([is_open ? row.status : (row.otherwise ?? 404), expect.any(String)]);
     expectNothingForbidden(who, thing, attempt, answer);
-    expect(await ground.digest(who)).toBe(before ?? "");
+    expect(await ground.mark(who)).toBe(before ?? "");
     if (row.shows) expect(answer.text.includes(row.shows(thing))).toBe(is_open);
   });
 
@@ -81,7 +81,7 @@ describe.each([...ROWS])("%s", (route, row) => {
     const thing = await (row.make ?? (() => ground.memory()))(ground);
     await first?.();
     const attempt = row.call(thing);
-    const before = who && (await ground.digest(who));
+    const before = who && (await ground.mark(who));
     const answer = await ground.ask(who, method, pattern, thing, attempt, scopes);
     await thing.close?.();
     return { thing, attempt, before, answer };
