@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import postgres from "postgres";
 import type { Caller, openDatabase } from "../../src/db.ts";
 import { filterOf } from "../../src/memories/filter.ts";
 import { listMemories } from "../../src/memories/list.ts";
@@ -142,15 +143,15 @@ test("a filter finds the last of more than 10,000 hits, not only what was left a
 });
 
 test("another order than newest first reads no more than the caller's own rows, beside a hundred thousand", async () => {
-  // At ten thousand the planner still came to the caller's rows by itself. Without triggers: only these rows are read.
+  // At ten thousand the planner still came to the caller's rows by itself. Past triggers and keys: only these rows are read.
   const large = await openWorld();
   const grants = ["project:acme/web", "project:acme/api", "team:acme/web/core"];
   const spaces = ["user:many", ...grants];
   for (const access_entity of spaces)
     await large.api({ org: "acme", sub: "many", grants }).post("/memories", { content: "first", access_entity });
   await large.api({ org: "acme", sub: "few" }).post("/memories", { content: "first" });
-  await large.owner`alter table brain.memories disable trigger user`;
-  await large.owner`
+  const admin = postgres(large.urls.admin_url, { max: 1, connection: { session_replication_role: "replica" } });
+  await admin`
     insert into brain.memories (org_id, id, space_id, owner_id, owner, updated_by, app_id, app, content, created_at)
     select org_id, gen_random_uuid(), spaces.id, owner_id, sub, sub, apps.id, 'rest', 'row ' || n || repeat(' and on', 15),
            now() - n * interval '1 second'
@@ -160,7 +161,7 @@ test("another order than newest first reads no more than the caller's own rows, 
     cross join generate_series(1, rows) as n
     join brain.spaces using (org_id)
     where owner_id = users.id and access_entity = kept_in[1 + n % cardinality(kept_in)]`;
-  await large.owner`alter table brain.memories enable trigger user`;
+  await admin.end();
   await large.owner`vacuum analyze`; // the few spaces too: what is known of them leads astray
   const read = await rowsRead(async (database) => {
     for (const sort_column of ["content", "updated_at", "app_name", "category"] as const)
