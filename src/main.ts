@@ -52,15 +52,19 @@ export async function startService(
     embedder,
   });
   try {
-    const { faults, encoding } = await database.facts().catch((error: unknown) => {
+    const facts = database.facts().catch((error: unknown) => {
       throw new Refusal("database_unreachable", `The database does not answer: ${messageOf(error)}.`, error);
     });
+    // Made while the database answers: it asks nobody anything.
+    const [{ faults, encoding }, app] = await Promise.all([
+      facts,
+      createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer),
+    ]);
     if (encoding !== "UTF8") throw new Refusal("not_utf8", `The database is encoded in ${encoding}; it must be UTF8.`);
     if (faults.length > 0)
       throw new Refusal("role_refused", `The database role may not serve. ${faults.join(" ")} See docs/database.md.`);
 
     await openSpool(config.data_dir).sweep();
-    const app = await createApp({ ...config, jwt_secret, newest_migration: newestMigration() }, database, log, offer);
     const server = listen(config, app.fetch);
     const tickers = [startSealer, startRecallWriter, startPurger, startDriftWatch].map((start) => start(database, log));
     const worker = embedder && startWorker(database, embedder, log);

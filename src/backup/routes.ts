@@ -2,16 +2,17 @@ import type { Server } from "bun";
 import { Elysia } from "elysia";
 import { described } from "../http/described.ts";
 import { signedIn } from "../http/signed_in.ts";
-import { receiveFile } from "../http/upload.ts";
 import { nullable } from "../schema.ts";
-import { exportMemories } from "./export.ts";
-import { importArchive } from "./import.ts";
 import { ExportRequest, ImportQuery, ImportReport } from "./schema.ts";
 import type { Spool } from "./spool.ts";
 import { streamOf } from "./stream.ts";
 
 /** How long nothing may come from or go to a client; lifted while the work is done. */
 const IDLE_SECONDS = 30;
+
+// What reads and writes archives is loaded with the first of them: no start waits for it.
+const exporter = () => import("./export.ts");
+const importer = async () => ({ ...(await import("../http/upload.ts")), ...(await import("./import.ts")) });
 
 /** `server` is there once the service listens. */
 export const backupRoutes = (spool: Spool, server: () => Server<unknown> | null) =>
@@ -22,6 +23,7 @@ export const backupRoutes = (spool: Spool, server: () => Server<unknown> | null)
       async ({ caller, body, request }) => {
         const place = spool.take("export", JSON.stringify([caller.org, caller.sub]));
         try {
+          const { exportMemories } = await exporter();
           server()?.timeout(request, 0);
           const file = await place.work(() => exportMemories(caller, body ?? {}, spool));
           server()?.timeout(request, IDLE_SECONDS);
@@ -50,6 +52,7 @@ export const backupRoutes = (spool: Spool, server: () => Server<unknown> | null)
       async ({ caller, query, request }) => {
         const place = spool.take("import", JSON.stringify([caller.org, caller.sub]));
         try {
+          const { receiveFile, importArchive } = await importer();
           await using packed = await spool.file();
           await receiveFile(request, (bytes) => packed.write(bytes));
           server()?.timeout(request, 0);

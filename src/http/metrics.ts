@@ -1,6 +1,10 @@
 import { timingSafeEqual } from "node:crypto";
 import { Elysia } from "elysia";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+// By their files: the package's own index brings the pushgateway's HTTP client and the gauges of Node along.
+import Counter from "prom-client/lib/counter.js";
+import Gauge from "prom-client/lib/gauge.js";
+import Histogram from "prom-client/lib/histogram.js";
+import Registry from "prom-client/lib/registry.js";
 import type { Figures } from "../db.ts";
 import { notFound, Problem } from "../problem.ts";
 import { VERSION } from "../version.ts";
