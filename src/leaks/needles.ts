@@ -32,9 +32,11 @@ export const randomWord = (length = 12) =>
   [...crypto.getRandomValues(new Uint8Array(length))].map((byte) => ALPHABET[byte % 32]).join("");
 
 /** Keeps canaries and ids, and finds them in what is answered. */
-export function openHaystack() {
-  const needles = new Map<string, Needle>();
+export function openHaystack(known: ReadonlyMap<string, Needle> = new Map()) {
+  const needles = new Map(known);
   return {
+    /** The same, to which others may be added. */
+    copy: () => openHaystack(needles),
     /** A new word to plant, to be seen by its viewers alone. */
     canary(what: string, ...viewers: Viewer[]): string {
       const word = MARK + randomWord();

@@ -20,7 +20,7 @@ import { ROUTE_PROBES, TOOL_PROBES } from "./probes.ts";
 import { type Figures, type Notes, openNotes, PHASES, type Phase, type Report } from "./report.ts";
 import { tryScopes } from "./scopes.ts";
 import { checkProbes, type Parties, type Probes, walk, walkStreams } from "./walk.ts";
-import { openWorld, type Tamper, type Urls, type World } from "./world.ts";
+import { type Cast, copyOf, openCast, openWorld, type Tamper, type Urls, type World } from "./world.ts";
 
 /** How a check is run; all of it is what `brain leak-check` does. */
 export interface LeakCheckOptions {
@@ -28,6 +28,8 @@ export interface LeakCheckOptions {
   readonly phases?: readonly Phase[];
   readonly probes?: Probes;
   readonly tamper?: Tamper;
+  /** What `sow` has planted in the database of which this one is a copy: nothing is planted then. */
+  readonly sown?: Sown;
   /** Runs when all is planted and before anybody attacks: tests break the wall there. */
   readonly planted?: () => Promise<unknown>;
   /** Ends it, with what `throwIfAborted` throws. */
@@ -36,25 +38,49 @@ export interface LeakCheckOptions {
   readonly told?: (figures: Figures) => void;
 }
 
+/** The canaries, as they lie in a database and in its copies. */
+export interface Sown {
+  readonly cast: Cast;
+  readonly ground: Ground;
+}
+
 const ROWS: Record<Depth, number> = { short: 200, full: 1000 };
 
 /**
  * Plants canaries in a scratch database, attacks the application on it as everybody, and tells what came through. The
- * database must be migrated and empty, and is left full. Throws what PostgreSQL throws where it cannot be reached.
+ * database must be migrated and empty but for what was sown, and is left full. Throws what PostgreSQL throws where it cannot be reached.
  */
 export async function checkLeaks(urls: Urls, options: LeakCheckOptions = {}): Promise<Report> {
-  const { depth = "full", phases = PHASES, tamper, planted, signal, told = () => {} } = options;
+  const { depth = "full", phases = PHASES, tamper, sown, planted, signal, told = () => {} } = options;
   const { probes = { routes: ROUTE_PROBES, tools: TOOL_PROBES, methods: METHOD_PROBES } } = options;
   const notes = openNotes(told);
-  const world = await openWorld(urls, notes, depth, tamper, signal);
+  const world = await openWorld(urls, notes, sown ? copyOf(sown.cast) : openCast(depth), tamper, signal);
   try {
-    const ground = await plantAll(world, notes, signal);
+    const ground = sown?.ground ?? (await plantAll(world, notes, signal));
     await planted?.();
     const work = workOf(world, ground, probes, depth);
     for (const phase of PHASES)
       if (isAsked(phase, phases) && phase !== "canaries" && (ground.people.length > 0 || phase === "catalog"))
         await notes.run(phase, () => toItsEnd(work[phase], notes, signal));
     return onlyOf(notes.report(), [...phases, "canaries"]);
+  } finally {
+    await world.close();
+  }
+}
+
+/**
+ * Plants the canaries and no more, for checks of the same depth on copies of the database. Throws an Error where that
+ * cannot be done.
+ */
+export async function sow(urls: Urls, depth: Depth): Promise<Sown> {
+  const notes = openNotes(() => {});
+  const cast = openCast(depth);
+  const world = await openWorld(urls, notes, cast);
+  try {
+    const ground = await plantAll(world, notes, undefined);
+    const [fault] = notes.report().findings;
+    if (fault) throw new Error(fault.said);
+    return { cast, ground };
   } finally {
     await world.close();
   }
@@ -72,7 +98,7 @@ async function toItsEnd(work: () => Promise<string>, notes: Notes, signal: Abort
 }
 
 /** What lies there before anybody attacks. */
-interface Ground {
+export interface Ground {
   readonly people: readonly Planted[];
   readonly before: Fingerprints;
   readonly ids: ReadonlySet<string>;

@@ -58,8 +58,23 @@ export type World = Awaited<ReturnType<typeof openWorld>>;
 /** Few, so that callers take turns on the same connections. */
 const POOL_SIZE = 3;
 
-/** The application in this process on a database, the cast, and what must not reach whom. Nothing is stored yet. */
-export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?: Tamper, signal?: AbortSignal) {
+/** Those who play in a check, what must not reach whom, and what each has said, which may be said to them again. */
+export function openCast(depth: Depth) {
+  const haystack = openHaystack();
+  return { depth, haystack, people: castOf(haystack, depth), said: new Map<Person, Set<string>>() };
+}
+
+export type Cast = ReturnType<typeof openCast>;
+
+/** The same once more: what comes to the one does not come to the other. */
+export const copyOf = ({ haystack, said, ...cast }: Cast): Cast => ({
+  ...cast,
+  haystack: haystack.copy(),
+  said: new Map([...said].map(([person, keys]) => [person, new Set(keys)])),
+});
+
+/** The application in this process on a database, and a cast that has stored what lies there. */
+export async function openWorld(urls: Urls, notes: Notes, cast: Cast, tamper?: Tamper, signal?: AbortSignal) {
   const database = openDatabase(urls.service_url, { max: POOL_SIZE });
   const data_dir = await mkdtemp(join(tmpdir(), "brain-leak-check-"));
   const settings = { ...SETTINGS, data_dir, jwt_secret: crypto.randomUUID() + crypto.randomUUID() };
@@ -69,10 +84,8 @@ export async function openWorld(urls: Urls, notes: Notes, depth: Depth, tamper?:
     createLog("silent", () => {}),
   );
   const owner = postgres(urls.owner_url, { max: 2, onnotice: () => {} });
-  const haystack = openHaystack();
-  const people = castOf(haystack, depth);
+  const { depth, haystack, people, said } = cast;
   const tokens = new Map<string, string>();
-  const said = new Map<Person, Set<string>>();
 
   /** A token of a person, with every scope or those given. */
   async function tokenOf({ org, sub, grants }: Person, scopes: readonly string[] = SCOPES): Promise<string> {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import postgres from "postgres";
 import { committedMigrations } from "../../src/ops/committed.ts";
 import { migrateDatabase } from "../../src/ops/migrate.ts";
@@ -17,30 +17,43 @@ const VECTORS = "000009";
 
 let database: TestDatabase;
 let owner: postgres.Sql;
-beforeEach(async () => {
-  database = await freshDatabase();
+const use = (given: TestDatabase) => {
+  database = given;
   owner = postgres(database.owner_url, { max: 2, onnotice: () => {} });
-});
-afterEach(async () => {
+};
+const drop = async () => {
   await owner.end();
   await database.drop();
-});
+};
+beforeEach(async () => use(await freshDatabase()));
+afterEach(drop);
 
 const rollback = (...args: string[]) => brain(["rollback", ...args], { OWNER_DATABASE_URL: database.owner_url });
 const newest = async () => (await owner`select max(filename) as name from graphile_migrate.migrations`)[0]?.name;
 const loss = async () => (await planRollback(database.owner_url)).rows_at_risk;
-/** Takes back what came after a migration, with what is lost by it. */
-async function downTo(number: string) {
-  for (const { filename } of committedMigrations().reverse())
-    if (filename > `${number}.sql`) await rollBack(database.owner_url, filename.slice(0, 6), await loss());
+/** Goes on in a database from which what came after VECTORS was taken back: once, and then copied. */
+async function goToVectors() {
+  taken_back ??= takeBack();
+  const copy = await emptyDatabase(new URL((await taken_back).owner_url).pathname.slice(1));
+  await drop();
+  use(copy);
 }
+let taken_back: Promise<TestDatabase> | undefined;
+async function takeBack() {
+  const { owner_url, ...taken } = await freshDatabase();
+  for (const { filename } of committedMigrations().reverse())
+    if (filename > `${VECTORS}.sql`)
+      await rollBack(owner_url, filename.slice(0, 6), (await planRollback(owner_url)).rows_at_risk);
+  return { owner_url, ...taken };
+}
+afterAll(async () => (await taken_back)?.drop());
 /** The migration before another. */
 const before = (number: string) =>
   committedMigrations().findLast(({ filename }) => filename < `${number}.sql`)?.filename;
 
 describe("the plan", () => {
   test("names the migration, the ways, the rows of each table, and the command; and changes nothing", async () => {
-    await downTo(VECTORS);
+    await goToVectors();
     await seed(owner, Number(VECTORS));
     const schema = await schemaOf(owner);
     const { code, out } = await rollback("--plan", "--json");
@@ -101,7 +114,7 @@ describe("every way to end", () => {
     const other = String((await loss()) + 1);
     expect(await rollback(NEWEST, "--accept-data-loss", other)).toMatchObject({ code: EXIT.loss_not_accepted });
     expect(String((await loss()) + 1)).toBe(other); // being refused is no row either
-    await downTo(VECTORS);
+    await goToVectors();
     await seed(owner, Number(VECTORS));
     const schema = await schemaOf(owner);
     const { code, err } = await rollback(VECTORS, "--accept-data-loss", "0");
@@ -116,7 +129,7 @@ describe("every way to end", () => {
   });
 
   test("database_busy: somebody holds a table", async () => {
-    await downTo(VECTORS);
+    await goToVectors();
     const held = await owner.reserve();
     await held`begin`;
     await held`lock table brain.jobs in access share mode`;
@@ -131,7 +144,7 @@ describe("every way to end", () => {
   }, 30_000);
 
   test("rollback_failed: something made by hand depends on what goes; nothing has changed", async () => {
-    await downTo(VECTORS);
+    await goToVectors();
     await owner`create view public.mine as select id from brain.jobs`;
     const schema = await schemaOf(owner);
     const { code, err } = await rollback(VECTORS, "--accept-data-loss", "0");
@@ -189,7 +202,7 @@ test("with a migration under way it waits, and then is refused", async () => {
 });
 
 test("a row written after the plan: nothing is taken back, the row is there", async () => {
-  await downTo(VECTORS);
+  await goToVectors();
   await owner`insert into brain.orgs (org_id, name) values (app.org_key('late'), 'late')`;
   const held = await owner.reserve();
   await held`begin`;
@@ -203,7 +216,7 @@ test("a row written after the plan: nothing is taken back, the row is there", as
 });
 
 test("kill -9 in the middle leaves everything as it was, and no lock", async () => {
-  await downTo(VECTORS);
+  await goToVectors();
   const schema = await schemaOf(owner);
   const held = await owner.reserve();
   await held`begin`;

@@ -3,19 +3,29 @@ import postgres from "postgres";
 import { METHOD_PROBES } from "../../src/leaks/method_probes.ts";
 import { ROUTE_PROBES } from "../../src/leaks/probes.ts";
 import type { Phase } from "../../src/leaks/report.ts";
-import { checkLeaks, type LeakCheckOptions } from "../../src/leaks/run.ts";
+import { checkLeaks, type LeakCheckOptions, sow } from "../../src/leaks/run.ts";
 import type { Probes } from "../../src/leaks/walk.ts";
-import { freshDatabase } from "./server.ts";
+import { emptyDatabase, freshDatabase } from "./server.ts";
 
 /** Of a test in milliseconds: a run is thousands of requests. */
 export const PATIENCE = 120_000;
 
+let sown: ReturnType<typeof sowOnce> | undefined;
+
+/** A database with the canaries of the short form, of which each check that is to find something gets a copy. */
+async function sowOnce() {
+  const database = await freshDatabase();
+  return { template: new URL(database.owner_url).pathname.slice(1), sown: await sow(database, "short") };
+}
+
 /** Runs the short form on a database that is broken when all is planted; gives what it found, and what it looked at. */
 export async function checkAfter(breakIt: (owner: postgres.Sql) => Promise<unknown>, options: LeakCheckOptions = {}) {
-  const database = await freshDatabase();
+  sown ??= sowOnce();
+  const { template, ...planted } = await sown;
+  const database = await emptyDatabase(template);
   const owner = postgres(database.owner_url, { max: 1, onnotice: () => {} });
   try {
-    return await checkLeaks(database, { depth: "short", planted: () => breakIt(owner), ...options });
+    return await checkLeaks(database, { depth: "short", ...planted, planted: () => breakIt(owner), ...options });
   } finally {
     await owner.end();
     await database.drop();
@@ -31,7 +41,7 @@ async function rewrite(owner: postgres.Sql, name: string, part: string, by: stri
 }
 
 /** Enough to get at what others have, and quicker than all of them. */
-const SOME = {
+export const SOME = {
   routes: Object.fromEntries(
     Object.entries(ROUTE_PROBES).filter(([route]) => /^\w+ \/api\/v1\/(memories(\/:id)?|search|audit)$/.test(route)),
   ),
