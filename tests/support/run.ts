@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statfsSync } from "node:fs";
+import { join } from "node:path";
 import { removeAll, startTestPostgres } from "./server.ts";
 
 /**
@@ -8,6 +9,9 @@ import { removeAll, startTestPostgres } from "./server.ts";
 const WORKERS = 2;
 /** Of each test in milliseconds; bunfig.toml's is not heard by Bun 1.4.5. */
 const TIMEOUT = 30_000;
+
+/** How long each file took: the longest are run first, so that no worker waits at the end. `--update-timings` measures anew. */
+const TIMINGS = join(import.meta.dir, "timings.json");
 
 /** What is made in a run, with room to spare: some servers of 100 MB each, and their databases. */
 const ROOM = 4 * 2 ** 30;
@@ -33,6 +37,7 @@ try {
       "test",
       `--timeout=${TIMEOUT}`,
       `--parallel=${WORKERS}`,
+      `--timings=${TIMINGS}`,
       "--no-isolate", // a worker keeps its template database, and what it has loaded, from file to file
       ...process.argv.slice(2),
     ],
