@@ -125,7 +125,9 @@ function workOf(world: World, { people, before, ids }: Ground, probes: Probes, d
   const twinsFor = openTwins(world);
   const is_short = depth === "short";
   // The orgs are alike: in short the first one's people attack, and all are attacked.
-  const callers = is_short ? people.filter(({ person }) => person.org === people[0]?.person.org) : people;
+  const crowding = is_short ? people.filter(({ person }) => person.org === people[0]?.person.org) : people;
+  // Of whom the first asks after a twin elsewhere and the second after a colleague: the third would be another twin.
+  const callers = is_short ? crowding.slice(0, 2) : crowding;
   const parties: Parties = { callers, planted: people };
   return {
     canaries: async () => "",
@@ -138,7 +140,8 @@ function workOf(world: World, { people, before, ids }: Ground, probes: Probes, d
     counts: () =>
       compareCounts(world, is_short ? { callers: callers.slice(0, 1), planted: people } : parties, probes, ROWS[depth]),
     scopes: () => tryScopes(world, probes),
-    crowd: () => crowd(world, parties, twinsFor, probes, is_short ? "one" : "two", is_short ? 1 : 3),
+    crowd: () =>
+      crowd(world, { ...parties, callers: crowding }, twinsFor, probes, is_short ? "one" : "two", is_short ? 1 : 3),
     fingerprints: () => compareFingerprints(world, before, ids),
     controls: () => checkControls(world, people),
     context: () => checkContext(world),
