@@ -235,7 +235,7 @@ describe("a database that goes away", () => {
 test("SIGTERM lets a running request end, and takes no more", async () => {
   // With a lifetime under a day, so that the token `up` prints is seen to be one the door takes.
   const service = await startBrain(["up"], {
-    BRAIN_DATA_DIR: join(folder.path, "draining"),
+    BRAIN_DATA_DIR: join(folder.path, "two"), // has its database from above
     JWT_MAX_LIFETIME_SECONDS: "600",
   });
   const slow = new TransformStream<string, string>();
