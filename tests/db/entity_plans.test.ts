@@ -37,8 +37,8 @@ const [HUB, NEXT] = [entityName(0), entityName(1)];
 const entriesRead = (work: (caller: Caller) => Promise<unknown>) =>
   countedOf(
     world,
-    async (owner) => {
-      const [row] = await owner<{ read: number }[]>`
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
         select (sum(idx_tup_read) + (
           select sum(seq_tup_read) from pg_stat_user_tables
           where schemaname = 'brain' and relname in ('memory_entities', 'entities', 'relations', 'memories')))::int as read

@@ -46,8 +46,8 @@ const few = { org: "acme", sub: "few", jti: "x", scopes: new Set<string>(), gran
 const rowsRead = async (work: (caller: Caller) => Promise<unknown>) =>
   (await countedOf(
     world,
-    async (owner) => {
-      const [row] = await owner<{ read: number }[]>`
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
         select (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = 'brain')::int
                + (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = 'brain')::int as read
         from pg_stat_get_snapshot_timestamp() as cleared`;

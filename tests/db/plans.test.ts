@@ -43,8 +43,8 @@ function* parts(): Generator<[sub: string, from: number, to: number]> {
 const rowsRead = (work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>, of: World = world) =>
   countedOf(
     of,
-    async (owner) => {
-      const [row] = await owner<{ read: number }[]>`
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
         select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
         from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
         where relid in ('brain.memories'::regclass, 'brain.memory_tags'::regclass)`;

@@ -1,26 +1,29 @@
-import type postgres from "postgres";
+import postgres from "postgres";
 import { openDatabase } from "../../src/db.ts";
 import type { World } from "./world.ts";
 
 /**
- * What the server has counted of some work, by a count of its own statistics. The work runs on a connection of its own,
- * and is counted when its backend is gone: until then it keeps what it has not reported.
+ * What the server has counted of some work, by a count of its own statistics. A backend keeps what it has counted for a
+ * second or ten, and reports it as it ends: everybody's is ended before the work begins, and the work's own after it.
  */
 export async function countedOf(
-  { owner, urls }: Pick<World, "owner" | "urls">,
-  count: (owner: postgres.Sql) => Promise<number>,
+  { urls }: Pick<World, "urls">,
+  count: (sql: postgres.Sql) => Promise<number>,
   work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>,
 ): Promise<number> {
-  const backends = async () => {
-    const rows = await owner<{ pid: number }[]>`
-      select pid from pg_stat_activity where datname = current_database() and usename <> current_user`;
-    return rows.map(({ pid }) => pid);
-  };
-  const others = await backends();
-  const before = await count(owner);
-  const database = openDatabase(urls.service_url, { max: 1 });
-  await work(database);
-  await database.close();
-  while ((await backends()).some((pid) => !others.includes(pid))) await Bun.sleep(2);
-  return (await count(owner)) - before;
+  const sql = postgres(urls.admin_url, { max: 1, onnotice: () => {} });
+  const endOthers = () => sql`
+    select pg_terminate_backend(pid, 10000) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()`;
+  try {
+    await endOthers();
+    const before = await count(sql);
+    const database = openDatabase(urls.service_url, { max: 1 });
+    await work(database);
+    await database.close();
+    await endOthers();
+    return (await count(sql)) - before;
+  } finally {
+    await sql.end();
+  }
 }
