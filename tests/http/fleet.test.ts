@@ -12,7 +12,7 @@ afterAll(() => world.close());
 const CALLERS = 8;
 
 test("three processes: a kill breaks what is open to the killed one, a replacement nothing, and no write is lost", async () => {
-  const told = await rolling(world, { callers: CALLERS, pause_ms: 200, replaced: 1 });
+  const told = await rolling(world, { callers: CALLERS, rest_ms: 50, pause_ms: 200, replaced: 1 });
   expect(told.faults).toEqual([]);
   expect(told.lost_writes).toEqual([]);
   expect(told.embedded_twice).toEqual([]);

@@ -12,7 +12,7 @@ afterAll(() => world.close());
 const CALLERS = 32;
 
 test("three processes under load, one killed, then each replaced", async () => {
-  const told = await rolling(world, { callers: CALLERS, pause_ms: 3000, replaced: 3 });
+  const told = await rolling(world, { callers: CALLERS, rest_ms: 0, pause_ms: 3000, replaced: 3 });
   const { answers_of_streams, ...figures } = told;
   console.log(figures);
   expect(told.faults).toEqual([]);

@@ -15,8 +15,8 @@ export interface FleetReport {
   faults: string[];
 }
 
-/** Callers that store and read by turns and ask who they are, each after its last answer, until they are stopped. */
-export function startCallers(fleet: Fleet, people: readonly Person[]) {
+/** Callers that store and read by turns and ask who they are, and rest for as long, until they are stopped. */
+export function startCallers(fleet: Fleet, people: readonly Person[], rest_ms: number) {
   const report: FleetReport = { answered: 0, stored: new Map(), broken: [], faults: [] };
   let is_over = false;
   const live = async (person: Person) => {
@@ -38,7 +38,7 @@ export function startCallers(fleet: Fleet, people: readonly Person[]) {
       report.answered++;
       return JSON.parse(text);
     };
-    while (!is_over) {
+    for (; !is_over; await Bun.sleep(rest_ms)) {
       const content = `${person.sub} ${crypto.randomUUID()}`;
       const memory = await ask("POST", "/api/v1/memories", 201, { content });
       if (memory) report.stored.set(content, person.sub);

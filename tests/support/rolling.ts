@@ -6,6 +6,8 @@ import type { Person, World } from "./world.ts";
 /** How long each stretch of the story is, and how much of it there is. */
 export interface Story {
   readonly callers: number;
+  /** How long a caller rests between its turns of three requests: one that never does keeps the processes awake. */
+  readonly rest_ms: number;
   /** Between two events. */
   readonly pause_ms: number;
   /** Processes that are replaced one after the other. */
@@ -19,7 +21,7 @@ const CALLS = 30;
  * Three processes under load: one is killed and started again, then some are replaced one after the other, as a release
  * does. Meanwhile calls of a legacy stream go round the others. Gives what went wrong, by kind.
  */
-export async function rolling(world: World, { callers, pause_ms, replaced }: Story) {
+export async function rolling(world: World, { callers, rest_ms, pause_ms, replaced }: Story) {
   const stand_in = openStandIn();
   const fleet = await startFleet(PROCESSES, {
     DATABASE_URL: world.urls.service_url,
@@ -31,7 +33,7 @@ export async function rolling(world: World, { callers, pause_ms, replaced }: Sto
       { length: callers },
       (_, index): Person => ({ org: index % 2 ? "umbrella" : "acme", sub: `u${index >> 1}` }),
     );
-    const { report, stop } = startCallers(fleet, people);
+    const { report, stop } = startCallers(fleet, people, rest_ms);
     await Bun.sleep(pause_ms);
 
     const before_kill = report.broken.length;
