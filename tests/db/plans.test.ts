@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Caller, openDatabase } from "../../src/db.ts";
+import { type Caller, type Database, openDatabase } from "../../src/db.ts";
 import { filterOf } from "../../src/memories/filter.ts";
+import type { MemoryFilter } from "../../src/memories/filter_schema.ts";
 import { listMemories } from "../../src/memories/list.ts";
 import { deleteAllMemories } from "../../src/memories/service.ts";
 import { suggest } from "../../src/memories/suggest.ts";
@@ -37,20 +38,32 @@ function* parts(): Generator<[sub: string, from: number, to: number]> {
     for (let from = 1; from <= rows; from += 1000) yield [sub, from, Math.min(rows, from + 999)];
 }
 
-/** Rows of memories and of their tags read by some work of the few's, all of its connections closed so that it is counted. */
-async function rowsRead(
-  work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>,
-  { owner, urls } = world,
-): Promise<number> {
-  const read = async () => {
+type Work = (database: Database) => Promise<unknown>;
+
+/** Rows of memories and of their tags read by some work of the few's. */
+const rowsRead = (work: Work, { owner, urls } = world) =>
+  difference(urls.service_url, work, async () => {
     const [row] = await owner<{ read: number }[]>`
       select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
       from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
       where relid in ('brain.memories'::regclass, 'brain.memory_tags'::regclass)`;
     return row?.read ?? 0;
-  };
+  });
+
+/** Entries of the indices of memories that some work has read, whether the row was looked at or not. */
+const entriesRead = (work: Work) =>
+  difference(world.urls.service_url, work, async () => {
+    const [row] = await world.owner<{ read: number }[]>`
+      select sum(idx_tup_read)::int as read
+      from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_indexes
+      where relid = 'brain.memories'::regclass`;
+    return row?.read ?? 0;
+  });
+
+/** What some work adds to a count of the server's, all of its connections closed so that it is counted. */
+async function difference(url: string, work: Work, read: () => Promise<number>): Promise<number> {
   const before = await read();
-  const database = openDatabase(urls.service_url, { max: 1 });
+  const database = openDatabase(url, { max: 1 });
   await work(database);
   await database.close();
   let after = before;
@@ -99,6 +112,19 @@ test.each<[what: string, (caller: Caller) => Promise<unknown>]>([
     for (let times = 0; times < 8; times++) await work(database.callerFor(few, "rest", ""));
   });
   expect(rows / 8).toBeLessThanOrEqual(FEW * 4);
+});
+
+test("a stretch of time is found where it begins, and nothing is counted for what spaces keep the sizes of", async () => {
+  const many = { ...few, sub: "many", grants: ["user:many"] };
+  const list = (filter: MemoryFilter) => (database: Database) =>
+    listMemories(database.callerFor(many, "rest", ""), { size: 5 }, filterOf(filter));
+  const [{ at } = { at: "" }] = await world.owner<{ at: string }[]>`
+    select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at
+    from brain.memories where content = 'row 9000' and owner = 'many'`;
+  expect(await entriesRead(list({ to_date: at }))).toBeLessThan(1100); // the thousand that are older
+  expect(await entriesRead(list({ from_date: at, to_date: at }))).toBeLessThan(20);
+  expect(await entriesRead(list({ category: "decision" }))).toBeLessThan(20); // of a thousand
+  expect(await entriesRead(list({ scope: "user" }))).toBeLessThan(20); // of ten
 });
 
 test("more than 10,000 are counted as at least that many", async () => {
