@@ -17,13 +17,13 @@ set search_path = pg_catalog, pg_temp
 as $$
   with told as (
     delete from brain.space_sizes
-    where (org_id, space_id, id) in (
-      select org_id, space_id, id from brain.space_sizes
+    where org_id = of_org and space_id = of_space and id = any (array(
+      select id from brain.space_sizes
       where org_id = of_org and space_id = of_space
         and (not is_sum or (state, category, app_id, source, coalesce(artifact_type, '')) in (
           select state, category, app_id, source, coalesce(artifact_type, '') from brain.space_sizes
           where org_id = of_org and space_id = of_space and not is_sum))
-      for update skip locked)
+      for update skip locked))
     returning *
   )
   insert into brain.space_sizes (org_id, space_id, state, category, app_id, app, source, artifact_type, memories, is_sum)

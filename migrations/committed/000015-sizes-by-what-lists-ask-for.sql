@@ -1,5 +1,5 @@
 --! Previous: sha1:8572dc5ba2a6cb68ada8e01d66677d45143ee917
---! Hash: sha1:7b1bd9a9eabbdf801e2cfd36a7120e95f26d4a62
+--! Hash: sha1:31802410a8119cdb7eef206625026da03abec204
 --! Message: sizes by what lists ask for
 
 -- What a space holds, also by state, category, app, source and artifact type: what a list's total is added up from.
@@ -255,13 +255,13 @@ set search_path = pg_catalog, pg_temp
 as $$
   with told as (
     delete from brain.space_sizes
-    where (org_id, space_id, id) in (
-      select org_id, space_id, id from brain.space_sizes
+    where org_id = of_org and space_id = of_space and id = any (array(
+      select id from brain.space_sizes
       where org_id = of_org and space_id = of_space
         and (not is_sum or (state, category, app_id, source, coalesce(artifact_type, '')) in (
           select state, category, app_id, source, coalesce(artifact_type, '') from brain.space_sizes
           where org_id = of_org and space_id = of_space and not is_sum))
-      for update skip locked)
+      for update skip locked))
     returning *
   )
   insert into brain.space_sizes (org_id, space_id, state, category, app_id, app, source, artifact_type, memories, is_sum)
@@ -321,3 +321,159 @@ create or replace trigger _665_sizes_delete after delete on brain.memories
 
 revoke all on function app.add_up_sizes(uuid, int), app.tg_memories__sizes() from public, brain_app;
 --! EndIncluded sizes.sql
+--! Included purge.sql
+-- Takes away what has had its time: memories deleted 30 days ago (settings.retention.deleted_days), recalls older than
+-- 90 (settings.retention.recall_days), idempotency keys after a day, sessions nobody has touched for a day, denied
+-- tokens that have expired, and entities that nothing names any more. At most so many rows of each; gives how many
+-- memories and recalls there were. An org at a time, so that every index begins where the work does; in any order and
+-- for some seconds only, so that with many orgs none is always left to the next time.
+-- What goes is gathered first, as an array: what stands in an `in` may be looked for again for each row of the table, a
+-- limit for each anew. With 2,560 recalls that nobody had analyzed yet it took 6 s.
+-- Definer: it has no caller. Any number of processes may call it: rows another one takes are passed over.
+create or replace function app.purge_expired(max_rows int) returns int
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  enough constant interval := '5 seconds';
+  purged int := 0;
+  gone int;
+  one record;
+begin
+  perform app.limit_time();
+  for one in
+    select orgs.org_id,
+           make_interval(days => coalesce((settings #>> '{retention,deleted_days}')::int, 30)) as deleted_for,
+           make_interval(days => coalesce((settings #>> '{retention,recall_days}')::int, 90)) as recalled_for
+    from brain.orgs
+    left join brain.settings using (org_id)
+    order by random()
+  loop
+    exit when clock_timestamp() > now() + enough;
+    delete from brain.memories
+    where org_id = one.org_id and id = any (array(
+      select id from brain.memories
+      where org_id = one.org_id and state = 'deleted' and deleted_at < now() - one.deleted_for
+      order by deleted_at limit max_rows for update skip locked));
+    get diagnostics gone = row_count;
+    purged := purged + gone;
+
+    delete from brain.memory_access_log
+    where org_id = one.org_id and id = any (array(
+      select log.id from brain.spaces
+      cross join lateral (
+        select id from brain.memory_access_log
+        where org_id = one.org_id and space_id = spaces.id and at < now() - one.recalled_for
+        limit max_rows for update skip locked
+      ) as log
+      where spaces.org_id = one.org_id limit max_rows));
+    get diagnostics gone = row_count;
+    purged := purged + gone;
+
+    delete from brain.idempotency_keys
+    where ctid = any (array(
+      select ctid from brain.idempotency_keys
+      where org_id = one.org_id and created_at < now() - interval '1 day' limit max_rows for update skip locked));
+    delete from brain.mcp_sessions
+    where org_id = one.org_id and id = any (array(
+      select id from brain.mcp_sessions
+      where org_id = one.org_id and touched_at < now() - interval '1 day' limit max_rows for update skip locked));
+    delete from brain.revoked_tokens
+    where org_id = one.org_id and jti = any (array(
+      select jti from brain.revoked_tokens
+      where org_id = one.org_id and expires_at < now() limit max_rows for update skip locked));
+
+    -- A day old at least: a name that is about to be used has been made a moment ago.
+    delete from brain.entities
+    where ctid = any (array(
+      select ctid from brain.entities as idle
+      where org_id = one.org_id and created_at < now() - interval '1 day'
+        and not exists (select from brain.memory_entities as mention
+                        where mention.org_id = one.org_id and mention.space_id = idle.space_id and mention.key = idle.key)
+        and not exists (select from brain.relations
+                        where org_id = one.org_id and space_id = idle.space_id and idle.key in (from_key, to_key))
+        and not exists (select from brain.event_entities as part
+                        where part.org_id = one.org_id and part.space_id = idle.space_id and part.key = idle.key)
+        and not exists (select from brain.entity_merges as merge
+                        where merge.org_id = one.org_id and merge.space_id = idle.space_id and merge.key = idle.key)
+        and not exists (select from brain.entities as other
+                        where other.org_id = one.org_id and other.space_id = idle.space_id and other.merged_into = idle.key)
+        and merged_into is null
+      limit max_rows for update skip locked));
+  end loop;
+  return purged;
+end
+$$;
+comment on function app.purge_expired(int) is 'Takes away what has had its time. Called by the service each hour.';
+revoke all on function app.purge_expired(int) from public, brain_app;
+grant execute on function app.purge_expired(int) to brain_app;
+--! EndIncluded purge.sql
+--! Included jobs.sql
+-- Work that a write leaves for later: an outbox, filled in the write's transaction. No caller reads it; a worker takes
+-- what is due and does it as the user who wrote, with a grant for the one space the work is about.
+
+alter table brain.jobs enable row level security;
+drop policy if exists nobody on brain.jobs;
+create policy nobody on brain.jobs to brain_app
+  using (org_id = (select app.current_org_id()) and false);
+revoke all on brain.jobs from public, brain_app;
+
+-- Takes up to so many jobs that are due, for five minutes each: a worker that is killed gives them back by that. Rows
+-- that another worker takes just now are passed over. An org at a time, so that the index begins where the work does.
+-- Definer: the jobs are nobody's to read.
+create or replace function app.claim_jobs(max_jobs int) returns table (
+  org text, id uuid, kind text, sub text, access_entity text, payload jsonb, attempts int
+)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  one record;
+  left_over int := max_jobs;
+  taken int;
+begin
+  perform app.limit_time();
+  for one in select orgs.org_id, orgs.name from brain.orgs order by random() loop
+    exit when left_over <= 0;
+    return query
+      update brain.jobs set taken_until = now() + interval '5 minutes', attempts = attempts + 1
+      -- An array is made once: what stands in an `in` may be looked for again for each row, and take more than the limit.
+      where jobs.org_id = one.org_id and jobs.id = any (array(
+        select due.id from brain.jobs as due
+        where due.org_id = one.org_id and not is_dead and run_at <= now() and (taken_until is null or taken_until < now())
+        order by run_at for update skip locked limit left_over))
+      returning one.name, jobs.id, kind, jobs.sub, (
+        select spaces.access_entity from brain.spaces where spaces.org_id = jobs.org_id and spaces.id = space_id
+      ), payload, jobs.attempts;
+    get diagnostics taken = row_count;
+    left_over := left_over - taken;
+  end loop;
+end
+$$;
+comment on function app.claim_jobs(int) is 'Takes jobs that are due, for five minutes. Called by the service''s worker.';
+
+-- A job is done: it goes. In the transaction of what it wrote, so that both are there or neither.
+create or replace function app.finish_job(job uuid) returns void
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$ delete from brain.jobs where org_id = (select app.current_org_id()) and id = job $$;
+comment on function app.finish_job(uuid) is 'Removes a job of the caller''s org that is done.';
+
+-- A job failed: it is due again after 10 s, 20 s, 40 s, up to an hour, and after ten times no more, until somebody says so.
+create or replace function app.fail_job(of_org text, job uuid, error text) returns void
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  update brain.jobs set
+    taken_until = null,
+    last_error = left(error, 256),
+    is_dead = attempts >= 10,
+    run_at = now() + least(interval '5 seconds' * 2 ^ attempts, interval '1 hour')
+  where org_id = app.org_key(of_org) and id = job
+$$;
+comment on function app.fail_job(text, uuid, text) is 'Puts a job off, or to the dead ones. Called by the service''s worker.';
+
+revoke all on function app.claim_jobs(int), app.finish_job(uuid), app.fail_job(text, uuid, text) from public, brain_app;
+grant execute on function app.claim_jobs(int), app.finish_job(uuid), app.fail_job(text, uuid, text) to brain_app;
+--! EndIncluded jobs.sql

@@ -26,3 +26,5 @@ alter table brain.space_sizes
 comment on table brain.space_sizes is 'How many memories a space holds, told by each write: the sum is what counts.';
 
 --! Restore: terms.sql
+--! Restore: purge.sql
+--! Restore: jobs.sql
