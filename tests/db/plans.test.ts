@@ -3,7 +3,7 @@ import { type Caller, type Database, openDatabase } from "../../src/db.ts";
 import { filterOf } from "../../src/memories/filter.ts";
 import type { MemoryFilter } from "../../src/memories/filter_schema.ts";
 import { listMemories } from "../../src/memories/list.ts";
-import { deleteAllMemories } from "../../src/memories/service.ts";
+import { addMemory, deleteAllMemories, updateMemory } from "../../src/memories/service.ts";
 import { suggest } from "../../src/memories/suggest.ts";
 import { openWorld, type World } from "../support/world.ts";
 
@@ -125,6 +125,19 @@ test("a stretch of time is found where it begins, and nothing is counted for wha
   expect(await entriesRead(list({ from_date: at, to_date: at }))).toBeLessThan(20);
   expect(await entriesRead(list({ category: "decision" }))).toBeLessThan(20); // of a thousand
   expect(await entriesRead(list({ scope: "user" }))).toBeLessThan(20); // of ten
+});
+
+test.each<[what: string, work: (caller: Caller, id: string) => Promise<unknown>]>([
+  ["storing what is there already", (caller) => addMemory(caller, { content: "row 5000" })],
+  ["saying what another says", (caller, id) => updateMemory(caller, id, { content: "row 5000" }).catch(() => {})],
+])("%s looks for the other one by its key", async (_what, work) => {
+  const [{ id } = { id: "" }] = await world.owner<{ id: string }[]>`
+    select id from brain.memories where content = 'row 77' and owner = 'many'`;
+  const rows = await rowsRead(async (database) => {
+    for (let times = 0; times < 8; times++)
+      await work(database.callerFor({ ...few, sub: "many", grants: ["user:many"] }, "rest", ""), id);
+  });
+  expect(rows / 8).toBeLessThan(20); // of ten thousand
 });
 
 test("more than 10,000 are counted as at least that many", async () => {
