@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { ada, ben, openWorld, type World } from "../support/world.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { examine } from "../../src/ops/doctor.ts";
+import { ada, ben, DATA_DIR, openWorld, type World } from "../support/world.ts";
 
 /** brain.space_sizes tells at any moment what counting would. */
 let world: World;
@@ -83,4 +86,24 @@ test("of many writers at once, and what they have told is added up", async () =>
   // Of more than two hundred. A few more than sixty-four, where two added up at once.
   expect(row?.told).toBeLessThan(100);
   expect(row?.sums).toBeGreaterThan(0);
+});
+
+test("brain doctor says where they are wrong, and the page how to count anew", async () => {
+  const look = async () => {
+    const { owner_url, service_url } = world.urls;
+    const found = await examine({ owner_url, root_url: undefined, service_url, data_dir: DATA_DIR });
+    return found.find(({ about }) => about === "what spaces hold");
+  };
+  expect(await look()).toEqual({ about: "what spaces hold", verdict: "good", said: "is what they say" });
+  await world.owner`update brain.space_sizes set memories = memories + 1 where is_sum`;
+  await world.owner`insert into brain.space_sizes select (space_sizes).* from (
+    select jsonb_populate_record(space_sizes, jsonb_build_object('id', gen_random_uuid(), 'category', 'glossary')) as space_sizes
+    from brain.space_sizes join brain.spaces on spaces.id = space_sizes.space_id and access_entity = 'user:ada' limit 1) as made`;
+  expect(await look()).toMatchObject({ verdict: "bad", said: expect.stringMatching(/^is not what 2 of them say: /) });
+  const page = readFileSync(join(import.meta.dir, "../../docs/operations.md"), "utf8");
+  const [, anew = ""] = /### Sizes\n[^`]*(?:`[^`]+`[^`]*)*```sql\n([^`]+)```/.exec(page) ?? [];
+  expect(anew).toContain("delete from brain.space_sizes");
+  await world.owner.begin((tx) => tx.unsafe(anew.replace(/^(begin|commit);$/gm, "")).simple());
+  await expectSame();
+  expect(await look()).toMatchObject({ verdict: "good" });
 });
