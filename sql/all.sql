@@ -12,6 +12,7 @@
 --!include paused.sql
 --!include idempotency.sql
 --!include mcp_sessions.sql
+--!include sizes.sql
 --!include terms.sql
 --!include jobs.sql
 --!include embeddings.sql

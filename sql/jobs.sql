@@ -27,10 +27,11 @@ begin
     exit when left_over <= 0;
     return query
       update brain.jobs set taken_until = now() + interval '5 minutes', attempts = attempts + 1
-      where (jobs.org_id, jobs.id) in (
-        select due.org_id, due.id from brain.jobs as due
+      -- An array is made once: what stands in an `in` may be looked for again for each row, and take more than the limit.
+      where jobs.org_id = one.org_id and jobs.id = any (array(
+        select due.id from brain.jobs as due
         where due.org_id = one.org_id and not is_dead and run_at <= now() and (taken_until is null or taken_until < now())
-        order by run_at for update skip locked limit left_over)
+        order by run_at for update skip locked limit left_over))
       returning one.name, jobs.id, kind, jobs.sub, (
         select spaces.access_entity from brain.spaces where spaces.org_id = jobs.org_id and spaces.id = space_id
       ), payload, jobs.attempts;

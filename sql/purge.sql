@@ -3,6 +3,8 @@
 -- tokens that have expired, and entities that nothing names any more. At most so many rows of each; gives how many
 -- memories and recalls there were. An org at a time, so that every index begins where the work does; in any order and
 -- for some seconds only, so that with many orgs none is always left to the next time.
+-- What goes is gathered first, as an array: what stands in an `in` may be looked for again for each row of the table, a
+-- limit for each anew. With 2,560 recalls that nobody had analyzed yet it took 6 s.
 -- Definer: it has no caller. Any number of processes may call it: rows another one takes are passed over.
 create or replace function app.purge_expired(max_rows int) returns int
 language plpgsql volatile security definer
@@ -25,42 +27,42 @@ begin
   loop
     exit when clock_timestamp() > now() + enough;
     delete from brain.memories
-    where org_id = one.org_id and id in (
+    where org_id = one.org_id and id = any (array(
       select id from brain.memories
       where org_id = one.org_id and state = 'deleted' and deleted_at < now() - one.deleted_for
-      order by deleted_at limit max_rows for update skip locked);
+      order by deleted_at limit max_rows for update skip locked));
     get diagnostics gone = row_count;
     purged := purged + gone;
 
     delete from brain.memory_access_log
-    where org_id = one.org_id and id in (
+    where org_id = one.org_id and id = any (array(
       select log.id from brain.spaces
       cross join lateral (
         select id from brain.memory_access_log
         where org_id = one.org_id and space_id = spaces.id and at < now() - one.recalled_for
         limit max_rows for update skip locked
       ) as log
-      where spaces.org_id = one.org_id limit max_rows);
+      where spaces.org_id = one.org_id limit max_rows));
     get diagnostics gone = row_count;
     purged := purged + gone;
 
     delete from brain.idempotency_keys
-    where org_id = one.org_id and (user_id, key) in (
-      select user_id, key from brain.idempotency_keys
-      where org_id = one.org_id and created_at < now() - interval '1 day' limit max_rows for update skip locked);
+    where ctid = any (array(
+      select ctid from brain.idempotency_keys
+      where org_id = one.org_id and created_at < now() - interval '1 day' limit max_rows for update skip locked));
     delete from brain.mcp_sessions
-    where org_id = one.org_id and id in (
+    where org_id = one.org_id and id = any (array(
       select id from brain.mcp_sessions
-      where org_id = one.org_id and touched_at < now() - interval '1 day' limit max_rows for update skip locked);
+      where org_id = one.org_id and touched_at < now() - interval '1 day' limit max_rows for update skip locked));
     delete from brain.revoked_tokens
-    where org_id = one.org_id and jti in (
+    where org_id = one.org_id and jti = any (array(
       select jti from brain.revoked_tokens
-      where org_id = one.org_id and expires_at < now() limit max_rows for update skip locked);
+      where org_id = one.org_id and expires_at < now() limit max_rows for update skip locked));
 
     -- A day old at least: a name that is about to be used has been made a moment ago.
     delete from brain.entities
-    where org_id = one.org_id and (space_id, key) in (
-      select space_id, key from brain.entities as idle
+    where ctid = any (array(
+      select ctid from brain.entities as idle
       where org_id = one.org_id and created_at < now() - interval '1 day'
         and not exists (select from brain.memory_entities as mention
                         where mention.org_id = one.org_id and mention.space_id = idle.space_id and mention.key = idle.key)
@@ -73,7 +75,7 @@ begin
         and not exists (select from brain.entities as other
                         where other.org_id = one.org_id and other.space_id = idle.space_id and other.merged_into = idle.key)
         and merged_into is null
-      limit max_rows for update skip locked);
+      limit max_rows for update skip locked));
   end loop;
   return purged;
 end

@@ -1,5 +1,5 @@
--- What search by words reads: the terms of each memory, how its words are spelt, and how much a space holds. All of it
--- belongs to a space, follows its rule, and is written by triggers in the transaction of the write.
+-- What search by words reads: the terms of each memory, and how its words are spelt. Both belong to a space, follow its
+-- rule, and are written by triggers in the transaction of the write.
 --
 -- Every index begins with org and space. Reading a term walks the caller's own memories that have it and no others: a
 -- GIN index on the words held every tenant's, and a word in 50,000 rows of a colleague took 33 ms, one that nobody uses 7.
@@ -14,13 +14,8 @@ drop policy if exists within_spaces on brain.space_words;
 create policy within_spaces on brain.space_words for select to brain_app
   using (org_id = (select app.current_org_id()) and space_id = any ((select app.current_spaces())::int[]));
 
-alter table brain.space_sizes enable row level security;
-drop policy if exists within_spaces on brain.space_sizes;
-create policy within_spaces on brain.space_sizes for select to brain_app
-  using (org_id = (select app.current_org_id()) and space_id = any ((select app.current_spaces())::int[]));
-
-revoke all on brain.memory_terms, brain.space_words, brain.space_sizes from public, brain_app;
-grant select on brain.memory_terms, brain.space_words, brain.space_sizes to brain_app;
+revoke all on brain.memory_terms, brain.space_words from public, brain_app;
+grant select on brain.memory_terms, brain.space_words to brain_app;
 
 -- What a text is found by. `words`, and in `counts` how often each is there: the English stems of its words; each symbol as it
 -- stands, in lower case, with its last step (door.ts of src/http/door.ts) and what its dots and colons part (a_b of
@@ -125,17 +120,13 @@ begin
     from told
     cross join lateral unnest(words, counts) as counted (term, frequency)
     order by org_id, space_id, term, id
-  ),
-  spelt as (
-    insert into brain.space_words (org_id, space_id, word)
-    select distinct org_id, space_id, word
-    from told
-    cross join lateral unnest(spellings) as word
-    order by org_id, space_id, word
-    on conflict do nothing
   )
-  insert into brain.space_sizes (org_id, space_id, memories)
-  select org_id, space_id, count(*) from told group by org_id, space_id;
+  insert into brain.space_words (org_id, space_id, word)
+  select distinct org_id, space_id, word
+  from told
+  cross join lateral unnest(spellings) as word
+  order by org_id, space_id, word
+  on conflict do nothing;
 end
 $$;
 
@@ -150,15 +141,11 @@ begin
     from unnest(memories) as memory
     cross join lateral app.words_in(app.said_by(memory::brain.memories))
     where state <> 'deleted'
-  ),
-  removed as (
-    delete from brain.memory_terms
-    using told
-    where memory_terms.org_id = told.org_id and memory_terms.space_id = told.space_id
-      and term = any (words) and memory_id = told.id
   )
-  insert into brain.space_sizes (org_id, space_id, memories)
-  select org_id, space_id, -count(*) from told group by org_id, space_id;
+  delete from brain.memory_terms
+  using told
+  where memory_terms.org_id = told.org_id and memory_terms.space_id = told.space_id
+    and term = any (words) and memory_id = told.id;
 
   delete from brain.space_words
   using (
@@ -176,30 +163,12 @@ begin
 end
 $$;
 
--- Adds up what many writes have told of a space's size, so that a search has few rows to read. Rows that another writer
--- adds up just now are passed over: nobody waits.
-create or replace function app.add_up_sizes(of_org uuid, of_space int) returns void
-language sql volatile
-set search_path = pg_catalog, pg_temp
-as $$
-  with told as (
-    delete from brain.space_sizes
-    where (org_id, space_id, id) in (
-      select org_id, space_id, id from brain.space_sizes
-      where org_id = of_org and space_id = of_space for update skip locked)
-    returning memories
-  )
-  insert into brain.space_sizes (org_id, space_id, memories)
-  select of_org, of_space, sum(memories) from told having count(*) > 0
-$$;
-
 -- Definer: the service may write no terms by itself.
 create or replace function app.tg_memories__terms() returns trigger
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  many_sizes constant int := 64;
   before brain.memories[];
   after brain.memories[];
 begin
@@ -220,10 +189,6 @@ begin
   end if;
   if cardinality(after) > 0 then
     perform app.add_terms(after);
-    perform app.add_up_sizes(org_id, space_id)
-    from (select distinct org_id, space_id from unnest(after)) as spaces
-    where (select count(*) from brain.space_sizes
-           where space_sizes.org_id = spaces.org_id and space_sizes.space_id = spaces.space_id) > many_sizes;
   end if;
   return null;
 end
@@ -236,5 +201,5 @@ create or replace trigger _660_terms_update after update on brain.memories
 create or replace trigger _660_terms_delete after delete on brain.memories
   referencing old table as rows_before for each statement execute function app.tg_memories__terms();
 
-revoke all on function app.add_terms(brain.memories[]), app.remove_terms(brain.memories[]), app.add_up_sizes(uuid, int),
-  app.tg_memories__terms() from public, brain_app;
+revoke all on function app.add_terms(brain.memories[]), app.remove_terms(brain.memories[]), app.tg_memories__terms()
+  from public, brain_app;

@@ -24,9 +24,9 @@ const described = (tx: Tx) => tx`
          last_accessed
   from brain.apps
   cross join lateral (
-    select count(*)::int as total_memories_created
-    from brain.memories
-    where app_id = apps.id and state <> 'deleted'
+    select coalesce(sum(memories), 0)::int as total_memories_created
+    from brain.space_sizes
+    where app_id = apps.id
   ) as created
   cross join lateral (
     select count(distinct memories.id)::int as total_memories_accessed, min(at) as first_accessed,

@@ -2,7 +2,7 @@ import type { Tx } from "../db.ts";
 import type { Change } from "../entities/merge.ts";
 import { applyIn } from "../entities/merge_rows.ts";
 import type { ArchivedAlias } from "./archive_schema.ts";
-import { nameEntities } from "./said.ts";
+import { entityIn, nameEntities } from "./said.ts";
 
 /** That a name counts for another one in a space. */
 export type Alias = ArchivedAlias & { readonly access_entity: string };
@@ -23,8 +23,8 @@ export async function addAliases(tx: Tx, aliases: readonly Alias[]): Promise<num
            (dense_rank() over (order by entities.space_id, canonical.key) - 1)::int as group, 0 as variant
     from json_to_recordset(${JSON.stringify(aliases)}::text::json) as alias (access_entity text, name text, "of" text)
     join brain.spaces using (access_entity)
-    join brain.entities on entities.space_id = spaces.id and entities.key = app.entity_key(btrim(name))
-    join brain.entities as canonical on canonical.space_id = spaces.id and canonical.key = app.entity_key(btrim("of"))
+    cross join lateral (${entityIn(tx, tx`btrim(name)`)}) as entities
+    cross join lateral (${entityIn(tx, tx`btrim("of")`)}) as canonical
     where entities.merged_into is null and canonical.merged_into is null and canonical.key <> entities.key
       and not exists (
         select from brain.entities as variant

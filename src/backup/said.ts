@@ -1,3 +1,4 @@
+import type postgres from "postgres";
 import type { Tx } from "../db.ts";
 import { spaceNotGranted } from "../problem.ts";
 import { type Alias, addAliases } from "./aliases.ts";
@@ -64,9 +65,8 @@ export async function addRelations(tx: Tx, sayings: readonly Saying[], { caller,
       with sayable as (
         select place, new.id, spaces.id as space_id, from_entity.key as from_key, to_entity.key as to_key, type, memory_id
         from ${asked}
-        join brain.entities as from_entity
-          on from_entity.space_id = spaces.id and from_entity.key = app.entity_key(btrim("from"))
-        join brain.entities as to_entity on to_entity.space_id = spaces.id and to_entity.key = app.entity_key(btrim("to"))
+        cross join lateral (${entityIn(tx, tx`btrim("from")`)}) as from_entity
+        cross join lateral (${entityIn(tx, tx`btrim("to")`)}) as to_entity
         where memory_id is null or exists (
           select from brain.memories where memories.id = memory_id and memories.space_id = spaces.id and state <> 'deleted')
       ),
@@ -128,7 +128,7 @@ export async function addEvents(tx: Tx, sayings: readonly Saying[], { caller, ta
         select distinct spaces.id, new.id, entities.key
         from json_to_recordset(${JSON.stringify(parts)}::text::json) as new (id uuid, access_entity text, name text)
         join brain.spaces using (access_entity)
-        join brain.entities on entities.space_id = spaces.id and entities.key = app.entity_key(btrim(name))
+        cross join lateral (${entityIn(tx, tx`btrim(name)`)}) as entities
         on conflict do nothing`;
   }
 }
@@ -146,6 +146,15 @@ export async function nameEntities(tx: Tx, names: readonly { access_entity: stri
     order by spaces.id, app.entity_key(btrim(name))
     on conflict do nothing`;
 }
+
+/**
+ * The entity of a name in `spaces.id`, as a look-up: in a join the key, which a function makes of a row, is kept out of
+ * the index by the policy, and all names of the space are read.
+ */
+export const entityIn = (tx: Tx, name: postgres.Fragment) => tx`
+  select * from brain.entities as named
+  where named.space_id = spaces.id and named.key = app.entity_key(${name})
+  limit 1`;
 
 const placeOf = ({ line, old, access_entity, memory_id }: Saying) => ({ line, old, access_entity, memory_id });
 

@@ -25,12 +25,15 @@ export const spellings = (tx: Tx, key: Fragment) => tx`
   union all
   select variant.space_id, variant.key from brain.entities as variant where variant.merged_into = ${key}`;
 
-/** The name an entity is shown by. */
+/**
+ * The name an entity is shown by. The key is fenced off by an offset: what it is made of, a coalesce above all, may not be
+ * looked up in an index under a policy, and all entities of the space were read for each.
+ */
 export const nameOf = (tx: Tx, key: Fragment) => tx`
   coalesce((
     select named.display_name
-    from brain.entities as named
-    where named.key = ${key}
+    from (select ${key} as key offset 0) as asked
+    join brain.entities as named on named.key = asked.key
     order by named.merged_into is not null, named.created_at, named.space_id
     limit 1
   ), ${key})`;

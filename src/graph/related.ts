@@ -2,7 +2,7 @@ import type { Caller, Tx } from "../db.ts";
 import { nameOf, spellings } from "../entities/names.ts";
 import { expectInGraph, glimpses, shown } from "./glimpse.ts";
 import { KINDS, type Kind, LIMITS, type RelatedMemories, type Shared } from "./schema.ts";
-import { activeMemories } from "./visible.ts";
+import { activeCount, activeMemories } from "./visible.ts";
 import { wordsFrom } from "./words.ts";
 
 /** Things of one memory that are looked for elsewhere, so that no memory is asked about without bound. */
@@ -151,7 +151,7 @@ export async function tiesOf(tx: Tx, seeds: readonly string[], kinds: readonly K
       select distinct 'code_ref', ${codeKey(tx)}, id from near cross join jsonb_array_elements(code_refs) as ref
       where has_code and ${codeKey(tx)} in (select key from wanted where kind = 'code_ref')
     ),
-    everything as materialized (select count(*) as count from ${activeMemories(tx)} as memories),
+    everything as materialized (select ${activeCount(tx)} as count),
     weights as (
       select kind, key, ln(1 + everything.count::float8 / count(*)) as weight
       from holders

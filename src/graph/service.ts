@@ -2,7 +2,7 @@ import type { Caller } from "../db.ts";
 import { coMentions } from "../entities/comentions.ts";
 import { isShown } from "../entities/names.ts";
 import type { GraphStats } from "./schema.ts";
-import { activeMemories, activeMentions } from "./visible.ts";
+import { activeCount, activeMentions, activeTags } from "./visible.ts";
 
 /** Pairs of entities are counted up to here. */
 const MAX_PAIRS = 1_000_000;
@@ -12,11 +12,10 @@ export async function graphStats(caller: Caller): Promise<GraphStats> {
   const counts = await caller.read(async (tx) => {
     const [counts] = await tx<Omit<GraphStats, "co_mention_count" | "is_cut">[]>`
       with mentioned as materialized (select key from ${activeMentions(tx)} as mentions)
-      select (select count(*)::int from ${activeMemories(tx)} as memories) as memory_count,
+      select ${activeCount(tx)} as memory_count,
              (select count(distinct key)::int from mentioned) as entity_count,
              (select count(*)::int from mentioned) as mention_count,
-             (select count(distinct key)::int
-              from ${activeMemories(tx)} as memories cross join jsonb_object_keys(tags) as key) as tag_count,
+             (select count(distinct key)::int from ${activeTags(tx)} as tagged) as tag_count,
              (select count(*)::int from brain.relations where ${isShown(tx, tx`relations.memory_id`)}) as relation_count,
              (select count(*)::int from brain.events where ${isShown(tx, tx`events.memory_id`)}) as event_count`;
     if (!counts) throw new Error("a count gave no row");

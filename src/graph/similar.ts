@@ -1,7 +1,7 @@
 import type { Caller, Tx } from "../db.ts";
 import { expectInGraph, glimpses, shown } from "./glimpse.ts";
 import { LIMITS, type SimilarMemories } from "./schema.ts";
-import { activeMemories } from "./visible.ts";
+import { activeCount, activeMemories } from "./visible.ts";
 
 /** Words of a memory that others are compared by: those it says most often, then the longest. */
 const MAX_WORDS = 64;
@@ -55,7 +55,7 @@ const likeByTerms = (tx: Tx, memory_id: string) => tx`
     cross join lateral (select lexeme from words where terms @@ query offset 0) as said
   ),
   weights as materialized (
-    select lexeme, ln(1 + (select count(*) from ${activeMemories(tx)} as memories)::float8 / count(*)) as weight
+    select lexeme, ln(1 + ${activeCount(tx)}::float8 / count(*)) as weight
     from found
     group by lexeme
   )

@@ -1,7 +1,7 @@
 import type postgres from "postgres";
 import type { Caller, Tx } from "../db.ts";
 import { LIMITS, type RelatedTags, type TagPairs } from "./schema.ts";
-import { activeMemories } from "./visible.ts";
+import { activeCount, activeTags } from "./visible.ts";
 
 type Fragment = postgres.Fragment;
 
@@ -24,7 +24,7 @@ export function tagPairs(
   return caller.read(async (tx) => {
     const rows = await tx<(TagPairs["items"][number] & { total: number })[]>`
       with tagged as materialized (
-        select id, key from ${activeMemories(tx)} as memories cross join jsonb_object_keys(tags) as key
+        select id, key from ${activeTags(tx)} as tagged
       ),
       counted as materialized (
         select key, count(*) as df from tagged group by key having count(*) >= ${min_count}
@@ -68,12 +68,11 @@ export function relatedTags(
   return caller.read(async (tx) => {
     const rows = await tx<(RelatedTags["items"][number] & { total: number })[]>`
       with tagged as materialized (
-        select jsonb_exists(tags, ${tag}) as has_tag, key
-        from ${activeMemories(tx)} as memories
-        cross join jsonb_object_keys(tags) as key
+        select id, key from ${activeTags(tx)} as tagged
       ),
+      with_it as materialized (select id from tagged where key = ${tag}),
       counted as (
-        select key, count(*) as df, count(*) filter (where has_tag)::int as count from tagged group by key
+        select key, count(*) as df, count(with_it.id)::int as count from tagged left join with_it using (id) group by key
       ),
       own as materialized (select df from counted where key = ${tag})
       select key as tag, count, count(*) over ()::int as total,
@@ -91,7 +90,7 @@ export function relatedTags(
  * without the other, 0 is chance. Tags that all memories have tell nothing of each other: 0.
  */
 const npmi = (tx: Tx, { both, one, other }: Record<"both" | "one" | "other", Fragment>) => {
-  const everything = tx`(select count(*)::float8 from ${activeMemories(tx)} as memories)`;
+  const everything = tx`${activeCount(tx)}::float8`;
   return tx`
     round((case
       when ${both} = ${everything} then 0

@@ -12,6 +12,21 @@ export const activeMemories = (tx: Tx) => tx`
      select * from brain.memories as inside where inside.space_id = visible.id and inside.state = 'active' offset 0
    ) as mine)`;
 
+/** How many they are: kept, not counted. */
+export const activeCount = (tx: Tx) => tx`
+  (select coalesce(sum(memories), 0)::int from brain.space_sizes where state = 'active')`;
+
+/** The keys of their tags: rows of (id, key), in the same way. */
+export const activeTags = (tx: Tx) => tx`
+  (select mine.id, mine.key
+   from brain.spaces as visible
+   cross join lateral (
+     select memory_id as id, key
+     from brain.memory_tags as inside
+     where inside.space_id = visible.id and inside.is_active
+     offset 0
+   ) as mine)`;
+
 /** What those mention: rows of (memory_id, key), by the entities there are after merges, in the same way. */
 export const activeMentions = (tx: Tx) => tx`
   (select distinct mine.memory_id, coalesce(variant.merged_into, mine.key) as key

@@ -1,29 +1,16 @@
+import type postgres from "postgres";
 import type { Tx } from "../db.ts";
 import { memoriesAbout } from "../entities/names.ts";
-import type { Filter } from "./filter.ts";
+import { type Filter, within } from "./filter.ts";
 
 /** More than so many are not looked at one by one: of that many among 100,000 the newest are found sooner by walking. */
-const MOST = 2000;
-
-/** Memories that may fit a filter, all of them, and what of the filter is left to ask of each. */
-interface Candidates {
-  ids: string[];
-  filter: Filter;
-}
+export const MOST_CANDIDATES = 2000;
 
 /**
- * Finds the few that may fit a filter by what is rarest in it: a tag with its value, an artifact, an entity, a tag. Null
- * where the filter has nothing of the kind, or many have it.
+ * Where the few that may fit a filter are found, rows of `id`, by what is rarest in it: a tag with its value, an
+ * artifact, an entity, a tag; and what of the filter is left to ask of each. Null where it has nothing of the kind.
  */
-export async function candidatesIn(tx: Tx, filter: Filter): Promise<Candidates | null> {
-  const found = sourceOf(tx, filter);
-  if (!found) return null;
-  const rows = await tx<{ id: string }[]>`select id from (${found.source}) as found limit ${MOST + 1}`;
-  if (rows.length > MOST) return null;
-  return { ids: [...new Set(rows.map(({ id }) => id))], filter: found.left };
-}
-
-function sourceOf(tx: Tx, filter: Filter) {
+export function candidatesOf(tx: Tx, filter: Filter): { source: postgres.Fragment; left: Filter } | null {
   const { tags, artifact_refs, entities, any_of_them } = filter;
   const [tag] = any_of_them && tags.length > 1 ? [] : tags.toSorted((one, other) => rank(one) - rank(other));
   const by_tag = tag && { source: tx`select memory_id as id from ${tagged(tx, tag)}`, left: filter };
@@ -38,6 +25,29 @@ function sourceOf(tx: Tx, filter: Filter) {
     };
   return by_tag ?? null;
 }
+
+/**
+ * How many memories fit a filter that asks for nothing but states, categories, spaces, apps, types of artifacts and
+ * sources: spaces keep these sizes, whatever they hold. Null for any other filter.
+ */
+export async function sizeOf(tx: Tx, filter: Filter): Promise<number | null> {
+  if (!asksSizesOnly(filter)) return null;
+  const [row] = await tx<{ total: number }[]>`
+    select coalesce(sum(memories), 0)::int as total
+    from brain.space_sizes
+    join brain.spaces on spaces.id = space_id
+    where state = any (${filter.states}) and ${within(tx, filter)}
+      and (${filter.categories}::text[] is null or category = any (${filter.categories}))
+      and (${filter.app_ids}::uuid[] is null or app_id = any (${filter.app_ids}))
+      and (${filter.apps}::text[] is null or app = any (${filter.apps}))
+      and (${filter.artifact_types}::text[] is null or artifact_type = any (${filter.artifact_types}))
+      and (${filter.sources}::text[] is null or source = any (${filter.sources}))`;
+  return row?.total ?? 0;
+}
+
+/** Whether a filter asks for nothing but what brain.space_sizes tells apart. */
+export const asksSizesOnly = ({ tags, artifact_refs, entities, from_date, to_date, evidence }: Filter): boolean =>
+  tags.length === 0 && [artifact_refs, entities, from_date, to_date, evidence].every((one) => one === null);
 
 /**
  * The active memories of a filter that asks for one tag or for one entity and nothing else, to be counted by what their

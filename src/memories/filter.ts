@@ -1,3 +1,4 @@
+import type postgres from "postgres";
 import type { Tx } from "../db.ts";
 import { keysNamed } from "../entities/names.ts";
 import { type FieldError, invalidInput } from "../problem.ts";
@@ -173,18 +174,21 @@ function tagFrom(text: string) {
 
 /**
  * One condition of the filter said plainly, for the index that has its rows in the order of lists: an "is null or" has
- * none. Only one, and words of closed sets as they are, so that there are few statements to prepare and to plan.
+ * none. Only one, and words of closed sets as they are, so that there are few statements to prepare and to plan. With
+ * the field that it says all of.
  */
-function leading(tx: Tx, { app_ids, sources, states, artifact_types, categories }: Filter) {
+function leading(tx: Tx, filter: Filter): { condition: postgres.Fragment; said?: keyof Filter } {
+  const { app_ids, sources, states, artifact_types, categories } = filter;
   const only = <T>(values: T[] | null) => (values?.length === 1 ? values[0] : undefined);
-  if (only(app_ids)) return tx`app_id = ${only(app_ids) ?? null}`;
-  if (only(states) === "paused") return tx`state = 'paused'`;
-  if (only(states) === "archived") return tx`state = 'archived'`;
-  if (only(sources) === "import") return tx`source = 'import'`;
-  if (only(sources) === "inference") return tx`source = 'inference'`;
-  if (only(artifact_types)) return tx`artifact_type = ${only(artifact_types) ?? null}`;
-  if (only(categories)) return tx`category = ${only(categories) ?? null}`;
-  return tx`true`;
+  if (only(app_ids)) return { condition: tx`app_id = ${only(app_ids) ?? null}`, said: "app_ids" };
+  if (only(states) === "paused") return { condition: tx`state = 'paused'` };
+  if (only(states) === "archived") return { condition: tx`state = 'archived'` };
+  if (only(sources) === "import") return { condition: tx`source = 'import'`, said: "sources" };
+  if (only(sources) === "inference") return { condition: tx`source = 'inference'`, said: "sources" };
+  if (only(artifact_types))
+    return { condition: tx`artifact_type = ${only(artifact_types) ?? null}`, said: "artifact_types" };
+  if (only(categories)) return { condition: tx`category = ${only(categories) ?? null}`, said: "categories" };
+  return { condition: tx`true` };
 }
 
 /** Asked of every memory that is looked at: where few are about it, they are found otherwise (candidates.ts). */
@@ -193,19 +197,29 @@ const about = (tx: Tx, entities: string[]) => tx`
     select from brain.memory_entities as mention
     where mention.memory_id = memories.id and (mention.space_id, mention.key) in (${keysNamed(tx, entities)}))`;
 
-/** Whether nothing but the state of a memory is asked for. */
-export function asksStateOnly({ states: _states, tags, include_superseded: _superseded, ...others }: Filter): boolean {
-  return tags.length === 0 && Object.values(others).every((one) => one === null);
+/**
+ * The condition on `memories`. What is never asked alone is asked all or not at all: a statement for each set of fields
+ * would be thousands to prepare.
+ */
+export function matching(tx: Tx, filter: Filter) {
+  const { condition, said } = leading(tx, filter);
+  const left = said ? { ...filter, [said]: null } : filter;
+  const { categories, app_ids, apps, artifact_types, artifact_refs, sources, entities, evidence, tags } = left;
+  const is_plain =
+    tags.length === 0 &&
+    [categories, app_ids, apps, artifact_types, artifact_refs, sources, entities, evidence].every((one) => !one);
+  return tx`
+    ${condition} and state = any (${filter.states}) and ${during(tx, filter)}
+    and ${is_plain ? tx`true` : fitting(tx, left)}`;
 }
 
-/**
- * The condition on `memories`. All of it or what is always asked, no more: a statement for each set of fields would be
- * thousands to prepare.
- */
-export const matching = (tx: Tx, filter: Filter) =>
-  asksStateOnly(filter)
-    ? tx`${leading(tx, filter)} and state = any (${filter.states})`
-    : tx`${leading(tx, filter)} and state = any (${filter.states}) and ${fitting(tx, filter)}`;
+/** Both ends always, for an index in the order of time to begin and end at: by an "is null or" or a coalesce it walks all. */
+const during = (tx: Tx, { from_date, to_date }: Filter) =>
+  from_date || to_date
+    ? tx`
+  memories.created_at >= ${from_date ?? "-infinity"}::text::timestamptz
+  and memories.created_at <= ${to_date ?? "infinity"}::text::timestamptz`
+    : tx`true`;
 
 const fitting = (tx: Tx, filter: Filter) => tx`
   (${filter.categories}::text[] is null or category = any (${filter.categories}))
@@ -214,15 +228,22 @@ const fitting = (tx: Tx, filter: Filter) => tx`
   and (${filter.artifact_types}::text[] is null or artifact_type = any (${filter.artifact_types}))
   and (${filter.artifact_refs}::text[] is null or artifact_ref = any (${filter.artifact_refs}))
   and (${filter.sources}::text[] is null or source = any (${filter.sources}))
-  and (${filter.from_date}::text is null or memories.created_at >= ${filter.from_date}::text::timestamptz)
-  and (${filter.to_date}::text is null or memories.created_at <= ${filter.to_date}::text::timestamptz)
   and ${filter.entities === null ? tx`true` : about(tx, filter.entities)}
   and (${filter.evidence}::text[] is null or case when ${filter.any_of_them ?? false}
     then evidence && ${filter.evidence} else evidence @> ${filter.evidence} end)
-  and (${filter.tags.length} = 0 or (
-    select case when ${filter.any_of_them ?? false} then bool_or(fits) else bool_and(fits) end
-    from json_to_recordset(${JSON.stringify(filter.tags)}::text::json) as wanted (key text, value text),
-         lateral (select jsonb_exists(tags, key) and (value is null or tags ->> key = value) as fits) as judged))`;
+  and ${tagged(tx, filter)}`;
+
+/** One tag is asked for by far the most, and of thousands of rows to count. */
+function tagged(tx: Tx, { tags, any_of_them }: Filter) {
+  const [tag] = tags;
+  if (!tag) return tx`true`;
+  if (tags.length === 1)
+    return tx`(jsonb_exists(tags, ${tag.key}) and (${tag.value}::text is null or tags ->> ${tag.key} = ${tag.value}))`;
+  return tx`(
+    select case when ${any_of_them ?? false} then bool_or(fits) else bool_and(fits) end
+    from json_to_recordset(${JSON.stringify(tags)}::text::json) as wanted (key text, value text),
+         lateral (select jsonb_exists(tags, key) and (value is null or tags ->> key = value) as fits) as judged)`;
+}
 
 /** The condition on its `spaces`. */
 export const within = (tx: Tx, { access_entities, scopes }: Filter) =>

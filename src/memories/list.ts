@@ -2,10 +2,10 @@ import type { Caller, Tx } from "../db.ts";
 import { invalidInput } from "../problem.ts";
 import { MAX_TOTAL } from "../schema.ts";
 import { findIn } from "../search/service.ts";
-import { askedAlone, candidatesIn } from "./candidates.ts";
+import { askedAlone, asksSizesOnly, candidatesOf, MOST_CANDIDATES, sizeOf } from "./candidates.ts";
 import { columns } from "./columns.ts";
 import { cursorFrom, cursorOf, type Place } from "./cursor.ts";
-import { ANY, asksStateOnly, type Filter, matching, within } from "./filter.ts";
+import { ANY, type Filter, matching, within } from "./filter.ts";
 import type { ListQuery, Memory, MemoryPage } from "./schema.ts";
 
 /** Which page, and in which order. */
@@ -25,7 +25,8 @@ export async function listMemories(caller: Caller, query: Paging, filter: Filter
   if (page * size > MAX_TOTAL)
     throw invalidInput([{ at: "page", message: `reaches beyond ${MAX_TOTAL} rows; follow next_cursor instead` }]);
 
-  const is_plain = !search_query && asksStateOnly(filter);
+  // Else there are candidates to be looked for, or rows to be counted.
+  const is_known = asksSizesOnly(filter);
   const answer = await caller.read(
     async (tx) => {
       if (search_query) {
@@ -36,19 +37,18 @@ export async function listMemories(caller: Caller, query: Paging, filter: Filter
       const offset = cursor ? 0 : (page - 1) * size;
       const before = cursor ? cursorFrom(cursor) : null;
       const few = await amongFew(tx, filter, { offset, size, before, query });
-      const [rows, counted] = await Promise.all([
+      const [rows, size_known] = await Promise.all([
         few?.rows ??
           (is_newest_first ? newest(tx, filter, offset, size, before) : sorted(tx, filter, offset, size, query)),
-        // Sent along: where there is little to count it takes no time, and else it is asked for anyway.
-        is_plain && !cursor ? countUpTo(tx, filter) : null,
+        cursor ? null : sizeOf(tx, filter),
       ]);
       if (cursor) return { ...pageOf(rows, size, null, null), next_cursor: nextOf(rows, size) };
       // The last page says by itself how many there are; a page beyond it does not.
       const is_told = rows.length <= size && (rows.length > 0 || offset === 0);
-      const total = few?.total ?? counted ?? (is_told ? offset + rows.length : await countUpTo(tx, filter));
+      const total = few?.total ?? size_known ?? (is_told ? offset + rows.length : await countUpTo(tx, filter));
       return { ...pageOf(rows, size, page, total), next_cursor: is_newest_first ? nextOf(rows, size) : null };
     },
-    is_plain ? { plans: "once", statements: cursor ? 1 : 2 } : {},
+    search_query ? {} : { plans: "once", ...(is_known && { statements: cursor ? 1 : 2 }) },
   );
   caller.recalled(search_query ? "search" : "list", answer.items);
   return answer;
@@ -62,17 +62,30 @@ interface Stretch {
   query: Paging;
 }
 
-/** A page, and how many there are, where few memories can fit the filter: all of these are looked at. Else null. */
+/**
+ * A page, and how many there are, where few memories can fit the filter: all of these are looked at, each by its key,
+ * whatever the planner thinks of how many there are. Else null.
+ */
 async function amongFew(tx: Tx, filter: Filter, { offset, size, before, query }: Stretch) {
-  const few = await candidatesIn(tx, filter);
+  const few = candidatesOf(tx, filter);
   if (!few) return null;
   const { column, direction } = orderOf(tx, query);
-  const rows = await tx<(Memory & { total: number })[]>`
-    with fitting as materialized (
-      select memories.id, ${column} as place
-      from brain.memories
-      join brain.spaces on spaces.id = space_id
-      where memories.id = any (${few.ids}::uuid[]) and ${matching(tx, few.filter)} and ${within(tx, filter)}
+  const rows = await tx<(Memory & { candidates: number; total: number })[]>`
+    with few as materialized (
+      select id from (${few.source}) as found limit ${MOST_CANDIDATES + 1}
+    ),
+    counted as materialized (select count(*)::int as candidates from few),
+    fitting as materialized (
+      select candidate.id, memory.place
+      from (select distinct id from few where (select candidates from counted) <= ${MOST_CANDIDATES}) as candidate
+      cross join lateral (
+        select space_id, ${column} as place
+        from brain.memories
+        where memories.id = candidate.id and ${matching(tx, few.left)}
+        limit 1
+      ) as memory
+      join brain.spaces on spaces.id = memory.space_id
+      where ${within(tx, filter)}
     ),
     page as (
       select id, place
@@ -82,14 +95,16 @@ async function amongFew(tx: Tx, filter: Filter, { offset, size, before, query }:
       offset ${offset}
       limit ${size + 1}
     )
-    select (select count(*)::int from fitting) as total, ${columns(tx)}
-    from page
-    join brain.memories using (id)
-    join brain.spaces on spaces.id = space_id
-    order by place ${direction}, id ${direction}`;
-  // A page beyond the last has no row to tell the total.
-  const total = rows[0]?.total ?? (offset === 0 ? 0 : null);
-  return { rows: rows.map(({ total: _, ...memory }) => memory), total };
+    select candidates, (select count(*)::int from fitting) as total, ${columns(tx)}
+    from counted -- a row of it even where the page has none
+    left join page on true
+    left join lateral (select * from brain.memories where memories.id = page.id limit 1) as memories on true
+    left join brain.spaces on spaces.id = space_id
+    order by place ${direction}, memories.id ${direction}`;
+  const [{ candidates, total } = { candidates: 0, total: 0 }] = rows;
+  if (candidates > MOST_CANDIDATES) return null;
+  const there = rows.filter(({ id }) => id !== null);
+  return { rows: there.map(({ candidates: _, total: __, ...memory }) => memory), total };
 }
 
 /** One row more than the page, to know whether there is a next one. */

@@ -192,8 +192,13 @@ async function twinConflict(
       from brain.memories
       join brain.spaces on spaces.id = space_id
       join brain.spaces as targets on targets.access_entity = coalesce(${target ?? null}, spaces.access_entity)
-      join brain.memories as twins on twins.space_id = targets.id
-        and twins.content_key = app.content_key(coalesce(${content ?? null}, memories.content)) and twins.state = 'active'
+      -- A look-up: in a join the key, which a function makes of a row, is kept out of the index by the policy.
+      cross join lateral (
+        select id from brain.memories as twin
+        where twin.space_id = targets.id and state = 'active'
+          and content_key = app.content_key(coalesce(${content ?? null}, memories.content))
+        limit 1
+      ) as twins
       where memories.id = ${id} and twins.id <> ${id}`,
   );
   return new Problem("CONFLICT", "An active memory of that space says exactly the same.", {

@@ -89,7 +89,7 @@ export async function catalogFaults(sql: postgres.ISql): Promise<string[]> {
     select name || ': a definer function nobody has looked at' from functions
     where prosecdef and name not in (
       'app.enter(text,text,text,text[],text,text)', 'app.provision(text,text,text[],text[],text)', 'app.schema_state()',
-      'app.tg_memories__terms()', 'app.tg_memories__embed()', 'app.open_embedding_spaces(text,integer)',
+      'app.tg_memories__terms()', 'app.tg_memories__sizes()', 'app.tg_memories__embed()', 'app.open_embedding_spaces(text,integer)',
       'app.claim_jobs(integer)', 'app.finish_job(uuid)', 'app.fail_job(text,uuid,text)', 'app.tg_memories__keep_revision()',
       'app.revoke_token(text,timestamp with time zone)', 'app.tg_memories__audit()',
       'app.audit_denied(text,text,text,text,text,text)', 'app.seal_audit(integer)',

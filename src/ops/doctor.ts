@@ -33,6 +33,7 @@ export async function examine(patient: Patient): Promise<Finding[]> {
     ["the service's role", () => service(patient.service_url)],
     ["the schema", () => schema(patient)],
     ["the rules of the catalog", () => onConnection(patient.owner_url, (session) => within(session, rules))],
+    ["what spaces hold", () => onConnection(patient.owner_url, (session) => within(session, sizes))],
     ["who may make databases", () => maker(patient)],
     ["backups", async () => backups(patient.data_dir)],
   ];
@@ -107,6 +108,34 @@ async function rules(tx: postgres.ISql): Promise<Finding[]> {
   return faults.length === 0
     ? [{ about, verdict: "good", said: "kept" }]
     : faults.map((said) => ({ about, verdict: "bad" as const, said }));
+}
+
+/** What spaces keep of how much they hold, against what they hold: wrong where somebody wrote without the triggers. Reads every memory. */
+async function sizes(tx: postgres.ISql): Promise<Finding[]> {
+  const about = "what spaces hold";
+  const [known] = await tx<{ there: boolean }[]>`
+    select exists (
+      select from pg_attribute where attrelid = to_regclass('brain.space_sizes') and attname = 'is_sum') as there`;
+  if (!known?.there) return [{ about, verdict: "odd", said: "there is nothing that keeps it yet" }];
+  const [row] = await tx<{ wrong: number }[]>`
+    with told as (
+      select org_id, space_id, state, category, app_id, app, source, artifact_type, sum(memories) as memories
+      from brain.space_sizes
+      group by org_id, space_id, state, category, app_id, app, source, artifact_type
+      having sum(memories) <> 0
+    ),
+    held as (
+      select org_id, space_id, state, category, app_id, app, source, artifact_type, count(*) as memories
+      from brain.memories
+      where state <> 'deleted'
+      group by org_id, space_id, state, category, app_id, app, source, artifact_type
+    )
+    select count(distinct (org_id, space_id))::int as wrong
+    from ((table told except table held) union all (table held except table told)) as different`;
+  const wrong = row?.wrong ?? 0;
+  if (wrong === 0) return [{ about, verdict: "good", said: "is what they say" }];
+  const said = `is not what ${wrong} of them say: totals of lists are wrong. docs/operations.md says how to count anew`;
+  return [{ about, verdict: "bad", said }];
 }
 
 async function maker(place: Place): Promise<Finding[]> {

@@ -9,8 +9,8 @@ import { labelOf, labelsNamed } from "./named.ts";
 import { type ParsedQuery, parseQuery } from "./query.ts";
 import type { Context, Result, Why } from "./schema.ts";
 import { type Meaning, semanticHits } from "./semantic.ts";
-import { ofSpaces, termsOf } from "./terms.ts";
-import { scoresInThreads } from "./threads.ts";
+import { ofSpaces, type Term, termsOf } from "./terms.ts";
+import { neighboursOf, scoresInThreads } from "./threads.ts";
 
 /** So many of the best are ranked by more than their own words. */
 const RANKED = 100;
@@ -43,11 +43,14 @@ export async function rank(tx: Tx, wanted: Wanted): Promise<{ ranking: Ranked[];
   const { query, filter, context = {}, meaning = null, by_meaning_only = false, keep, count_to } = wanted;
   const parsed = parseQuery(query);
   const space_ids = await spacesFor(tx, filter);
-  const { search: weights } = await settingsIn(tx);
-  const said =
-    meaning && by_meaning_only
-      ? NOTHING_SAID
-      : await rankByWords(tx, parsed, { filter, space_ids, keep: Math.max(RANKED, keep), count_to }, weights.graph);
+  const by_words = !(meaning && by_meaning_only);
+  // What does not wait for another's answer goes out with it, here and below.
+  const [{ search: weights }, terms] = await Promise.all([
+    settingsIn(tx),
+    by_words ? termsOf(tx, parsed.words, space_ids) : [],
+  ]);
+  const reach = { filter, space_ids, keep: Math.max(RANKED, keep), count_to };
+  const said = by_words ? await rankByWords(tx, parsed, terms, reach, weights.graph) : NOTHING_SAID;
   const meant = meaning ? await semanticHits(tx, meaning, parsed, filter, space_ids) : [];
   const ids = [...new Set([...said.ranking.slice(0, RANKED), ...meant.slice(0, RANKED)].map(({ id }) => id))];
   const lifts = Object.keys(context).length > 0 ? await liftsOf(tx, ids, context) : null;
@@ -98,16 +101,19 @@ function fused(
 
 const NO_REASON: Why = { words: 0, terms: [], named: false, linked: 0, lifts: {} };
 
-async function rankByWords(tx: Tx, parsed: ParsedQuery, reach: Reach, graph_weight: number) {
+async function rankByWords(tx: Tx, parsed: ParsedQuery, terms: readonly Term[], reach: Reach, graph_weight: number) {
   const { filter, space_ids, count_to } = reach;
-  const terms = await termsOf(tx, parsed.words, space_ids);
   const { hits, total } = await lexicalHits(tx, parsed, terms, reach);
-  const in_threads = await scoresInThreads(tx, terms, hits, filter.states, space_ids);
-  const { earned: links, named } =
-    parsed.words && graph_weight > 0 ? await linksOf(tx, parsed.words, hits, space_ids) : NO_LINKS;
+  const [neighbours, { earned: links, named }] = await Promise.all([
+    neighboursOf(tx, hits, filter.states),
+    parsed.words && graph_weight > 0 ? linksOf(tx, parsed.words, hits, space_ids) : NO_LINKS,
+  ]);
   const own = new Map(hits.map(({ id, score }) => [id, score]));
-  const added = [...in_threads.keys(), ...links.keys()].filter((id) => !own.has(id));
-  const fits = await fittingOf(tx, added, filter, parsed, space_ids);
+  const added = [...new Set([...neighbours.keys(), ...links.keys()])].filter((id) => !own.has(id));
+  const [in_threads, fits] = await Promise.all([
+    scoresInThreads(tx, terms, neighbours, space_ids),
+    fittingOf(tx, added, filter, parsed, space_ids),
+  ]);
   const labels = new Map([...hits.slice(0, RANKED).map(({ id, label }) => [id, label] as const), ...fits]);
   const named_labels = await labelsNamed(tx, labels.values(), terms);
   const told = terms.map(({ term, weight }) => ({ term, weight }));

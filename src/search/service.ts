@@ -41,36 +41,39 @@ export async function searchMemories(
   const meaning = mode === "lexical" ? null : await meaningOf(caller, query);
   const is_degraded =
     meaning === null && (caller.embedder ? mode !== "lexical" : mode === "semantic" || mode === "hybrid");
-  const answer = await caller.read(async (tx) => {
-    const { ranking, total } = await rank(tx, {
-      query,
-      filter: wanted,
-      context,
-      meaning,
-      by_meaning_only: mode === "semantic",
-      keep: Math.min(place + limit + 1, REACH),
-      count_to: MAX_COUNT,
-    });
-    const page = ranking.slice(place, Math.min(place + limit, REACH));
-    const memories = await memoriesOf(tx, detail === "ids" ? [] : page);
-    const results = page.flatMap((ranked): Result[] => {
-      const memory = memories.get(ranked.id);
-      return detail === "ids" || memory ? [resultFrom(ranked, memory, detail, explain)] : [];
-    });
-    const shown = fittingInto(
-      max_tokens,
-      results.map((result) => ({ characters: sizeOf(result) })),
-    );
-    const next = place + shown;
-    return {
-      results: results.slice(0, shown),
-      total_count: total,
-      ...(max_tokens !== undefined && { left_out: results.length - shown }),
-      took_ms: milliseconds(started),
-      degraded: is_degraded ? ["semantic"] : [],
-      next_cursor: shown > 0 && next < Math.min(ranking.length, REACH) ? cursorAt(next, request) : null,
-    };
-  });
+  const answer = await caller.read(
+    async (tx) => {
+      const { ranking, total } = await rank(tx, {
+        query,
+        filter: wanted,
+        context,
+        meaning,
+        by_meaning_only: mode === "semantic",
+        keep: Math.min(place + limit + 1, REACH),
+        count_to: MAX_COUNT,
+      });
+      const page = ranking.slice(place, Math.min(place + limit, REACH));
+      const memories = await memoriesOf(tx, detail === "ids" ? [] : page);
+      const results = page.flatMap((ranked): Result[] => {
+        const memory = memories.get(ranked.id);
+        return detail === "ids" || memory ? [resultFrom(ranked, memory, detail, explain)] : [];
+      });
+      const shown = fittingInto(
+        max_tokens,
+        results.map((result) => ({ characters: sizeOf(result) })),
+      );
+      const next = place + shown;
+      return {
+        results: results.slice(0, shown),
+        total_count: total,
+        ...(max_tokens !== undefined && { left_out: results.length - shown }),
+        took_ms: milliseconds(started),
+        degraded: is_degraded ? ["semantic"] : [],
+        next_cursor: shown > 0 && next < Math.min(ranking.length, REACH) ? cursorAt(next, request) : null,
+      };
+    },
+    { plans: "once" },
+  );
   caller.recalled("search", answer.results);
   return answer;
 }

@@ -11,23 +11,31 @@ const AFTER = [0.4, 0.24, 0.14, 0.09] as const;
 /** Neighbours are looked at around so many of the best hits. */
 const STRONG_HITS = 30;
 
-/** What each memory around the best hits earns by its own words and its neighbours', by its id. */
-export async function scoresInThreads(
+/** Who comes before and after whom in a thread, around the best hits; they themselves are among them. */
+export async function neighboursOf(
   tx: Tx,
-  terms: readonly Term[],
   hits: readonly { id: string; has_thread: boolean }[],
   states: readonly string[],
-  space_ids: readonly number[] | null,
-): Promise<Map<string, number>> {
+): Promise<ReadonlyMap<string, Neighbours>> {
   const strong = hits.slice(0, STRONG_HITS).filter(({ has_thread }) => has_thread);
   if (strong.length === 0) return new Map();
-  const neighbours = linked(
+  return linked(
     await windows(
       tx,
       strong.map(({ id }) => id),
       states,
     ),
   );
+}
+
+/** What each of these memories earns by its own words and its neighbours', by its id. */
+export async function scoresInThreads(
+  tx: Tx,
+  terms: readonly Term[],
+  neighbours: ReadonlyMap<string, Neighbours>,
+  space_ids: readonly number[] | null,
+): Promise<Map<string, number>> {
+  if (neighbours.size === 0) return new Map();
   const said_in = await saidIn(tx, terms, [...neighbours.keys()], space_ids);
   const scores = new Map<string, number>();
   for (const id of neighbours.keys()) {

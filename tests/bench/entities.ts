@@ -42,6 +42,7 @@ for (const person of people) {
   await world.api(person).post("/memories", { content: "first" });
   await seedGraph(world.owner, { ...person, memories, entities });
 }
+await world.owner`vacuum analyze`; // as autovacuum does before there are so many
 const [ada] = people;
 if (!ada) throw new Error("there is nobody");
 const api = world.api(ada);

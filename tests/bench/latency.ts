@@ -86,8 +86,11 @@ async function foreignOrg(sql: postgres.Sql, user: User, org: string, count: num
     where org_id = app.org_key(${org}) and content <> 'the first'
     order by org_id, space_id, lexeme, id`;
   await sql`
-    insert into brain.space_sizes (org_id, space_id, memories)
-    select org_id, space_id, count(*) from brain.memories where org_id = app.org_key(${org}) group by 1, 2`;
+    insert into brain.space_sizes (org_id, space_id, state, category, app_id, app, source, artifact_type, memories, is_sum)
+    select org_id, space_id, state, category, app_id, app, source, artifact_type, count(*), true
+    from brain.memories
+    where org_id = app.org_key(${org}) and content <> 'the first'
+    group by org_id, space_id, state, category, app_id, app, source, artifact_type`;
 }
 
 async function insert(sql: postgres.Sql, org: string, count: number) {

@@ -33,8 +33,8 @@ afterAll(() => world.close());
 
 const [HUB, NEXT] = [entityName(0), entityName(1)];
 
-/** Entries of indices and rows without one, of everything that tells of entities, read by some work of the few's. */
-const entriesRead = (work: (caller: Caller) => Promise<unknown>) =>
+/** Entries of indices and rows without one, of everything that tells of entities, read by some work of the few's, or of another. */
+const entriesRead = (work: (caller: Caller) => Promise<unknown>, { org, sub } = FEW) =>
   countedOf(
     world,
     async (sql) => {
@@ -47,7 +47,6 @@ const entriesRead = (work: (caller: Caller) => Promise<unknown>) =>
       return row?.read ?? 0;
     },
     (database) => {
-      const { org, sub } = FEW;
       const identity = { org, sub, jti: "x", scopes: new Set<string>(), grants: [`user:${sub}`], expires_at: 0 };
       return work(database.callerFor(identity, "rest", ""));
     },
@@ -72,4 +71,18 @@ test.each<[what: string, work: (caller: Caller) => Promise<unknown>]>([
   });
   expect(read / TIMES).toBeGreaterThan(0);
   expect(read / TIMES).toBeLessThanOrEqual(MOST_READ);
+});
+
+test("the name at the other end of a relation is looked up, not searched for among all names", async () => {
+  const relations = 40;
+  for (let rank = 2; rank < relations + 2; rank++)
+    await world.api(MANY).post(`/entities/${encodeURIComponent(HUB)}/relations`, {
+      target: entityName(rank),
+      type: "uses",
+    });
+  const read = await entriesRead(async (caller) => {
+    for (let times = 0; times < TIMES; times++) await entityRelations(caller, HUB, { limit: 200 });
+  }, MANY);
+  expect(read / TIMES).toBeGreaterThan(relations);
+  expect(read / TIMES).toBeLessThan(relations * 20); // of 400 names
 });

@@ -60,7 +60,7 @@ const READS: [string, number, (caller: Caller) => Promise<unknown>][] = [
   ["a list", 1, (caller) => listEntities(caller, { limit: 200 })],
   ["an entity", 4, (caller) => getEntity(caller, HUB)],
   ["a network", 2, (caller) => entityNetwork(caller, HUB, { limit: 200 })],
-  ["its memories", 3, (caller) => entityMemories(caller, HUB, { limit: 5 })],
+  ["its memories", 2, (caller) => entityMemories(caller, HUB, { limit: 5 })],
   ["its relations", 2, (caller) => entityRelations(caller, HUB, { limit: 200 })],
   ["a path", 6, (caller) => pathBetween(caller, [HUB, NEXT])],
   ["centrality", 3, (caller) => entityCentrality(caller)],

@@ -116,7 +116,7 @@ const EXPECTED: Record<string, Record<string, number | string>> = {
   embedding_spaces: { ada: 1, ben: 1, cyd: 1, eve: 1, otherAda: 1 },
   memory_embeddings: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
   jobs: { ada: REFUSED, ben: REFUSED, cyd: REFUSED, eve: REFUSED, otherAda: REFUSED },
-  space_sizes: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },
+  space_sizes: { ada: 9, ben: 9, cyd: 3, eve: 9, otherAda: 9 },
   space_words: { ada: 6, ben: 6, cyd: 3, eve: 6, otherAda: 6 },
   memory_terms: { ada: 12, ben: 12, cyd: 4, eve: 12, otherAda: 12 },
   memory_revisions: { ada: 3, ben: 3, cyd: 1, eve: 3, otherAda: 3 },

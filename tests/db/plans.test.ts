@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import postgres from "postgres";
-import type { Caller, openDatabase } from "../../src/db.ts";
+import type { Caller, Database } from "../../src/db.ts";
 import { filterOf } from "../../src/memories/filter.ts";
+import type { MemoryFilter } from "../../src/memories/filter_schema.ts";
 import { listMemories } from "../../src/memories/list.ts";
-import { deleteAllMemories } from "../../src/memories/service.ts";
+import { addMemory, deleteAllMemories, updateMemory } from "../../src/memories/service.ts";
 import { suggest } from "../../src/memories/suggest.ts";
 import { countedOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
@@ -39,8 +40,10 @@ function* parts(): Generator<[sub: string, from: number, to: number]> {
     for (let from = 1; from <= rows; from += 1000) yield [sub, from, Math.min(rows, from + 999)];
 }
 
+type Work = (database: Database) => Promise<unknown>;
+
 /** Rows of memories and of their tags read by some work of the few's. */
-const rowsRead = (work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>, of: World = world) =>
+const rowsRead = (work: Work, of: World = world) =>
   countedOf(
     of,
     async (sql) => {
@@ -48,6 +51,20 @@ const rowsRead = (work: (database: ReturnType<typeof openDatabase>) => Promise<u
         select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
         from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
         where relid in ('brain.memories'::regclass, 'brain.memory_tags'::regclass)`;
+      return row?.read ?? 0;
+    },
+    work,
+  );
+
+/** Entries of the indices of memories that some work has read, whether the row was looked at or not. */
+const entriesRead = (work: Work) =>
+  countedOf(
+    world,
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
+        select sum(idx_tup_read)::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_indexes
+        where relid = 'brain.memories'::regclass`;
       return row?.read ?? 0;
     },
     work,
@@ -91,6 +108,32 @@ test.each<[what: string, (caller: Caller) => Promise<unknown>]>([
     for (let times = 0; times < 8; times++) await work(database.callerFor(few, "rest", ""));
   });
   expect(rows / 8).toBeLessThanOrEqual(FEW * 4);
+});
+
+test("a stretch of time is found where it begins, and nothing is counted for what spaces keep the sizes of", async () => {
+  const many = { ...few, sub: "many", grants: ["user:many"] };
+  const list = (filter: MemoryFilter) => (database: Database) =>
+    listMemories(database.callerFor(many, "rest", ""), { size: 5 }, filterOf(filter));
+  const [{ at } = { at: "" }] = await world.owner<{ at: string }[]>`
+    select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at
+    from brain.memories where content = 'row 9000' and owner = 'many'`;
+  expect(await entriesRead(list({ to_date: at }))).toBeLessThan(1100); // the thousand that are older
+  expect(await entriesRead(list({ from_date: at, to_date: at }))).toBeLessThan(20);
+  expect(await entriesRead(list({ category: "decision" }))).toBeLessThan(20); // of a thousand
+  expect(await entriesRead(list({ scope: "user" }))).toBeLessThan(20); // of ten
+});
+
+test.each<[what: string, work: (caller: Caller, id: string) => Promise<unknown>]>([
+  ["storing what is there already", (caller) => addMemory(caller, { content: "row 5000" })],
+  ["saying what another says", (caller, id) => updateMemory(caller, id, { content: "row 5000" }).catch(() => {})],
+])("%s looks for the other one by its key", async (_what, work) => {
+  const [{ id } = { id: "" }] = await world.owner<{ id: string }[]>`
+    select id from brain.memories where content = 'row 77' and owner = 'many'`;
+  const rows = await rowsRead(async (database) => {
+    for (let times = 0; times < 8; times++)
+      await work(database.callerFor({ ...few, sub: "many", grants: ["user:many"] }, "rest", ""), id);
+  });
+  expect(rows / 8).toBeLessThan(20); // of ten thousand
 });
 
 test("more than 10,000 are counted as at least that many", async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { startPurger } from "../../src/retention/purger.ts";
+import { countedOf } from "../support/reads.ts";
 import { ada, eve, openWorld, type Person, type World } from "../support/world.ts";
 
 let world: World;
@@ -89,4 +90,42 @@ test("a backlog larger than one turn goes in one go, and two processes do not wa
   await Promise.all([purge(), purge()]);
   await purge();
   expect(await world.owner`select from brain.memory_access_log where at < now() - interval '90 days'`).toHaveLength(0);
+});
+
+test("what stays is looked at a few times at most, whatever the planner has been told", async () => {
+  const rows = 5000;
+  // The planner knows of eve's when ada's come: it takes hers for one.
+  for (const person of [eve, ada]) {
+    await world.api(person).post("/memories", { content: "first sight" });
+    const [space] = await world.owner<{ org_id: string; id: number }[]>`
+      select org_id, id from brain.spaces
+      where access_entity = ${`user:${person.sub}`} and org_id = app.org_key(${person.org})`;
+    const { org_id = "", id = 0 } = space ?? {};
+    await world.owner`
+      insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
+      select org_id, ${id}, now(), id, sub, 'rest', 'get', '{}'
+      from brain.users, generate_series(1, ${rows}) where sub = ${person.sub} and org_id = ${org_id}`;
+    await world.owner`
+      insert into brain.jobs (org_id, kind, sub, space_id, payload, run_at)
+      select ${org_id}, 'embed', ${person.sub}, ${id}, '{}', now() + case when n > 20 then interval '1 day' else '0' end
+      from generate_series(1, ${rows}) as n`;
+    if (person === eve) await world.owner`vacuum analyze brain.memory_access_log, brain.jobs`;
+  }
+  const read = await countedOf(
+    world,
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
+        select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
+        where relid in ('brain.memory_access_log'::regclass, 'brain.jobs'::regclass)`;
+      return row?.read ?? 0;
+    },
+    async (database) => {
+      await database.purge(1000);
+      expect(await database.claimJobs(5)).toHaveLength(5);
+    },
+  );
+  expect(read).toBeGreaterThan(0);
+  expect(read).toBeLessThan(rows * 6);
+  await world.owner`delete from brain.jobs`;
 });

@@ -159,12 +159,14 @@ const interfaceOf = (schema: string[]) =>
     return [...(/brain_app=([a-z]+)/.exec(granted)?.[1] ?? "")].map((right) => `${right} ${table}`);
   });
 
-/** Columns that an insert of before does not give, and has to. */
+/** Columns that an insert of before does not give, and has to; of tables the service inserts into itself. */
 const newDemands = (before: string[], after: string[]) =>
   after.filter((item) => {
     const [, table] = /^column (\w+\.\w+)\.\w+ .* not null t identity {2}generated {2}default {2}acl /.exec(item) ?? [];
+    const inserts = (known: string) => known.includes(` ${table}`) && /brain_app=[b-z]*a/.test(known);
     return (
       table &&
+      before.some(inserts) &&
       before.some((known) => known.startsWith(`r ${table} row`)) &&
       !before.some((known) => known.startsWith(item.split(" ", 2).join(" ")))
     );
