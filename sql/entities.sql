@@ -78,46 +78,61 @@ as $$
   union all
   select regexp_replace(found[1], '\(\)$', ''), 'text'
   from regexp_matches(content, '`([^`\s]+)`', 'g') as found
+  where strpos(content, '`') > 0 -- most texts have none: to look for it is less than to try the pattern
   union all
   select coalesce(found[1], found[2]), 'text'
   from regexp_matches(content,
     '(?:^|[\s(,;:])(?:(@[a-z0-9][\w.-]*/[a-z0-9][\w.-]*)|@(\w(?:[\w.-]*\w)?))', 'g') as found
+  where strpos(content, '@') > 0
   union all
   select found[1], 'text'
   from regexp_matches(content,
     '(?:^|[\s("''])((?:[\w@.-]*/)+[\w@.-]*\.[A-Za-z]\w*)', 'g') as found
+  where strpos(content, '/') > 0
 $$;
 comment on function app.names_in(text[], text, jsonb, text) is 'The names a memory gives or shows, in any spelling, with where each stands.';
 revoke all on function app.names_in(text[], text, jsonb, text) from public, brain_app;
 
 -- The keys that runs of one to four words of a text make: a name of a space is found in a text by its key, in any
--- spelling. Words of the first 16,384 characters, a line's end or not between them.
--- In plpgsql, whose statements are planned once: as a function of SQL it took seven times as long.
+-- spelling. Words of the first 16,384 characters, a line's end or not between them. The planner puts it into the
+-- statement that calls it. Null where fewer words follow; any length.
+-- The keys of plain ASCII are those of the whole text, which took a quarter of the time that a key for each word takes.
+create or replace function app.runs_in(content text) returns table (runs text[])
+language sql immutable parallel safe
+as $$
+  select array_agg(one) || array_agg(one || two) || array_agg(one || two || three) || array_agg(one || two || three || four)
+  from (
+    select case
+             when octet_length(start) = char_length(start) then array_remove(
+               regexp_split_to_array(lower(replace(replace(replace(start, '.', ''), '_', ''), '-', '')),
+                                     '[\s,;:!?()\[\]{}"''`<>|=*]+'), '')
+             else array(
+               select key
+               from regexp_split_to_table(start, '[\s,;:!?()\[\]{}"''`<>|=*]+') with ordinality as split (word, place)
+               cross join lateral (select app.entity_key(word) as key offset 0) as made
+               where key <> ''
+               order by place)
+           end as words
+    from (select left(content, 16384) as start offset 0) as cut
+    offset 0
+  ) as split
+  cross join lateral unnest(words, words[2:], words[3:], words[4:]) as following (one, two, three, four)
+$$;
+comment on function app.runs_in(text) is 'The entity keys a text could name, in one array.';
+
+-- Those of them that may be the key of a name. In plpgsql, whose statements are planned once.
 create or replace function app.keys_in(content text) returns setof text
 language plpgsql immutable strict parallel safe rows 100
 set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
-    with words as (
-      select app.entity_key(word) as key, place
-      from regexp_split_to_table(left(content, 16384), '[\s,;:!?()\[\]{}"''`<>|=*]+') with ordinality as split (word, place)
-    )
-    select run
-    from (
-      select key as one, lead(key) over following as two, lead(key, 2) over following as three,
-             lead(key, 3) over following as four
-      from words
-      where key <> ''
-      window following as (order by place)
-    ) as run_of
-    cross join lateral (values (one), (one || two), (one || two || three), (one || two || three || four)) as runs (run)
-    where char_length(run) between 3 and 256;
+    select run from app.runs_in(content) cross join lateral unnest(runs) as run where char_length(run) between 3 and 256;
 end
 $$;
 comment on function app.keys_in(text) is 'The entity keys a text could name; one that is there twice comes twice.';
-revoke all on function app.keys_in(text) from public, brain_app;
-grant execute on function app.keys_in(text) to brain_app; -- a search looks for the entities its query names
+revoke all on function app.keys_in(text), app.runs_in(text) from public, brain_app;
+grant execute on function app.keys_in(text), app.runs_in(text) to brain_app; -- a search looks for the entities its query names
 
 -- Whether a text is a year, a month or a day that exists: 2025, 2025-03, 2025-03-31.
 create or replace function app.is_date(told text) returns boolean
@@ -163,12 +178,19 @@ set search_path = pg_catalog, pg_temp
 -- One plan for good, which looks each row up by its key: to plan anew took longer than the work, and a plan that reads
 -- all entities of a space grows with them.
 set plan_cache_mode = force_generic_plan
-set enable_mergejoin = off
+set enable_memoize = off -- no two texts have the same runs
 as $$
 declare
   max_mentions constant int := 64;
+  -- The surest first; last what a text shows only because the space knows the name.
+  origins constant text[] := array['given', 'artifact', 'code', 'text', 'text'];
   max_key_bytes constant int := 1024; -- a key of 256 characters may grow by NFKC, and an index entry has its limit
   one uuid;
+  new_spaces int[];
+  new_keys text[];
+  new_names text[];
+  new_ranks int[];
+  has_decisions boolean;
 begin
   if not are_new then
     foreach one in array memory_ids loop
@@ -178,7 +200,7 @@ begin
   end if;
 
   with told as materialized (
-    select id, space_id, state, entities, artifact_ref, code_refs, content
+    select id, space_id, state, category, entities, artifact_ref, code_refs, content
     from unnest(memory_ids) as wanted
     cross join lateral (
       select * from brain.memories where org_id = of_org and id = wanted
@@ -187,63 +209,64 @@ begin
     where state <> 'deleted'
   ),
   own as materialized (
-    select distinct on (id, key) *
+    select distinct on (id, key) id, space_id, state, key, name, rank
     from (
-      select told.id, space_id, state, app.entity_key(btrim(name)) as key, btrim(name) as name, origin,
-             array_position(array['given', 'artifact', 'code', 'text'], origin) as rank
+      select told.id, space_id, state, app.entity_key(name) as key, name, array_position(origins, origin) as rank
       from told
-      cross join lateral app.names_in(told.entities, artifact_ref, code_refs, content)
-      where char_length(btrim(name)) between 1 and 256
+      cross join lateral (
+        select btrim(name) as name, origin from app.names_in(told.entities, artifact_ref, code_refs, content) offset 0
+      ) as trimmed
+      where char_length(name) between 1 and 256
+      offset 0 -- a key is made once
     ) as named
     where key <> '' and octet_length(key) <= max_key_bytes
     order by id, key, rank, name
   ),
-  made as (
+  added as (
+    insert into brain.memory_entities (org_id, space_id, memory_id, key, origin, is_active)
+    select of_org, space_id, id, key, origins[rank], state = 'active'
+    from (
+      -- The surest of each key.
+      select id, space_id, state, key, min(rank) as rank,
+             row_number() over (partition by id order by min(rank), key) as place
+      from (
+        select id, space_id, state, key, rank from own
+        union all
+        -- Names the space knows already, among all of a text's runs in one look at the index.
+        select id, space_id, state, key, cardinality(origins)
+        from told
+        cross join lateral (select runs from app.runs_in(content) offset 0) as said
+        cross join lateral (
+          select key from brain.entities
+          where org_id = of_org and entities.space_id = told.space_id and key = any (runs) and has_words
+            and char_length(key) between 3 and 256
+          offset 0
+        ) as known
+      ) as found
+      group by id, space_id, state, key
+    ) as mentioned
+    where place <= max_mentions
+  )
+  select array_agg(space_id), array_agg(key), array_agg(name), array_agg(rank),
+         exists (select from told where category = 'decision' and state = 'active')
+  into new_spaces, new_keys, new_names, new_ranks, has_decisions
+  from own
+  where not exists (
+    select from brain.entities
+    where org_id = of_org and entities.space_id = own.space_id and entities.key = own.key
+    offset 0);
+
+  -- An insert of no rows runs the triggers of statements all the same, and most names are known.
+  if cardinality(new_keys) > 0 then
     -- In one order, or two writers with the same new names would wait for each other.
     insert into brain.entities (org_id, space_id, key, display_name)
     select distinct on (space_id, key) of_org, space_id, key, name
-    from own
+    from unnest(new_spaces, new_keys, new_names, new_ranks) as made (space_id, key, name, rank)
     order by space_id, key, rank, name
-    on conflict do nothing
-  ),
-  runs as materialized (
-    select distinct told.id, space_id, state, run from told cross join lateral app.keys_in(content) as run
-  ),
-  -- The names of a space among all of its runs, in one look at the index: a look for each run took twice as long.
-  known as materialized (
-    select asked.space_id, found.key
-    from (select space_id, array_agg(distinct run) as keys from runs group by space_id) as asked
-    cross join lateral (
-      select key from brain.entities
-      where org_id = of_org and entities.space_id = asked.space_id and key = any (asked.keys) and has_words
-      offset 0
-    ) as found
-  ),
-  mentioned as (
-    -- The surest of each key. Sorted rather than looked for among the others: of a hundred memories at once that was
-    -- three quarters of the work, and it grew with their square.
-    select distinct on (id, key) *
-    from (
-      select id, space_id, state, key, origin, rank from own
-      union all
-      -- Names the space knows already.
-      select runs.id, runs.space_id, runs.state, run, 'text', 5
-      from runs
-      join known on known.space_id = runs.space_id and known.key = run
-    ) as found
-    order by id, key, rank
-  )
-  insert into brain.memory_entities (org_id, space_id, memory_id, key, origin, is_active)
-  select of_org, space_id, id, key, origin, state = 'active'
-  from (select *, row_number() over (partition by id order by rank, key) as place from mentioned) as placed
-  where place <= max_mentions;
+    on conflict do nothing;
+  end if;
 
-  -- Asked first: an insert of no rows runs the triggers of statements all the same.
-  if not exists (
-    select from unnest(memory_ids) as wanted
-    cross join lateral (select category from brain.memories where org_id = of_org and id = wanted limit 1) as memory
-    where category = 'decision'
-  ) then
+  if not has_decisions then
     return;
   end if;
   insert into brain.events (org_id, id, space_id, name, type, start_date, memory_id, owner_id, owner, app, is_derived)
@@ -263,9 +286,17 @@ create or replace function app.tg_memories__derive() returns trigger
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  gone record;
 begin
   if tg_op = 'INSERT' then
     perform app.derive(org_id, array_agg(id), true) from touched group by org_id;
+    return null;
+  end if;
+  if tg_op = 'DELETE' then
+    for gone in select org_id, id from touched loop
+      delete from brain.memory_entities where org_id = gone.org_id and memory_id = gone.id;
+    end loop;
     return null;
   end if;
 
@@ -328,6 +359,8 @@ create or replace trigger _650_derive_insert after insert on brain.memories
   referencing new table as touched for each statement execute function app.tg_memories__derive();
 create or replace trigger _650_derive_update after update on brain.memories
   referencing old table as rows_before new table as rows_after for each statement execute function app.tg_memories__derive();
+create or replace trigger _650_derive_delete after delete on brain.memories
+  referencing old table as touched for each statement execute function app.tg_memories__derive();
 
 -- A relation or an event that names the memory that says so names one its writer can see, of the same space. Looked
 -- for under the policy, which a foreign key would not ask. Raises BRN03 where there is none.

@@ -20,6 +20,8 @@ create or replace function app.tg_memories__tag() returns trigger
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  gone record;
 begin
   if tg_op = 'INSERT' then
     insert into brain.memory_tags (org_id, space_id, memory_id, key, value_key, is_active)
@@ -27,6 +29,12 @@ begin
     from touched
     cross join lateral jsonb_each_text(tags)
     where state <> 'deleted';
+    return null;
+  end if;
+  if tg_op = 'DELETE' then
+    for gone in select org_id, id from touched loop
+      delete from brain.memory_tags where org_id = gone.org_id and memory_id = gone.id;
+    end loop;
     return null;
   end if;
 
@@ -52,3 +60,5 @@ create or replace trigger _660_tag_insert after insert on brain.memories
   referencing new table as touched for each statement execute function app.tg_memories__tag();
 create or replace trigger _660_tag_update after update on brain.memories
   referencing old table as rows_before new table as rows_after for each statement execute function app.tg_memories__tag();
+create or replace trigger _660_tag_delete after delete on brain.memories
+  referencing old table as touched for each statement execute function app.tg_memories__tag();

@@ -17,85 +17,118 @@ create policy within_spaces on brain.space_words for select to brain_app
 revoke all on brain.memory_terms, brain.space_words from public, brain_app;
 grant select on brain.memory_terms, brain.space_words to brain_app;
 
--- What a text is found by. `words`, and in `counts` how often each is there: the English stems of its words; each symbol as it
--- stands, in lower case, with its last step (door.ts of src/http/door.ts) and what its dots and colons part (a_b of
--- x.a_b); and the stems of a symbol's parts. `spellings`: its words and symbols in lower case, 4 to 64 characters each,
--- what a misspelt word is compared with.
--- A symbol is words joined by signs, with an underscore, or with an upper case letter after a lower one.
+-- A text with blanks for the signs that join words. Sign by sign: a pattern took twice as long, translate() five times.
+create or replace function app.without_signs(said text) returns text
+language sql immutable parallel safe
+as $$
+  select replace(replace(replace(replace(replace(replace(replace(replace(
+           said, '_', ' '), '.', ' '), '/', ' '), '\', ' '), '-', ' '), ':', ' '), '#', ' '), '@', ' ')
+$$;
+
+-- What of a text its terms are made of. `symbols`: words joined by signs, with an underscore, or with an upper case
+-- letter after a lower one. `split`: the text with its symbols parted into words. `pieces`: each symbol as it stands, in
+-- lower case, with its last step (door.ts of src/http/door.ts) and what its dots and colons part (a_b of x.a_b).
+-- These are functions that the planner puts into the statement which calls them: nothing is started for
+-- each text. Most texts have no symbols, and nothing is done for those.
+create or replace function app.parted(said text) returns table (symbols text[], split text, pieces text[])
+language sql immutable parallel safe
+as $$
+  select symbols,
+         case
+           when symbols = '{}' then plain
+           else plain || ' ' || array_to_string(array(
+             select regexp_replace(regexp_replace(app.without_signs(symbol), '([a-z0-9])([A-Z])', '\1 \2', 'g'),
+                                   '([A-Z])([A-Z][a-z])', '\1 \2', 'g')
+             from unnest(symbols) as symbol
+             where symbol ~ '[a-z0-9][A-Z]'), ' ')
+         end,
+         case
+           when symbols = '{}' then symbols
+           else array(
+             select lower(piece)
+             from unnest(symbols) as symbol
+             cross join lateral (
+               select distinct piece
+               from unnest(array[symbol, substring(symbol from '[^/\\]+$')] || regexp_split_to_array(symbol, '[./\\:#@]+'))
+                      as part (piece)
+             ) as pieces
+             where symbol ~ '[^[:alnum:]]' and piece ~ '[^[:alnum:]]')
+         end
+  from (
+    select array(
+             select matched[1]
+             from regexp_matches(said, '\w+(?:[-./\\:#@]+\w+)+|\w*_\w*|\w*[a-z0-9][A-Z]\w*', 'g') as matched
+             where octet_length(matched[1]) between 3 and 256) as symbols,
+           app.without_signs(said) as plain
+    offset 0
+  ) as found
+$$;
+comment on function app.parted(text) is 'What of a text its terms and spellings are made of.';
+
+-- The terms: the English stems of its words, and the pieces of its symbols.
+create or replace function app.counted(stems tsvector, pieces text[]) returns table (term text, frequency int)
+language sql immutable parallel safe
+as $$
+  select lexeme, cardinality(positions) from unnest(stems) as stem (lexeme, positions, weights)
+  union all
+  select piece, count(*)::int from unnest(pieces) as piece group by piece
+$$;
+comment on function app.counted(tsvector, text[]) is 'The terms of a text with how often each is in it.';
+
+-- The spellings: its words and symbols in lower case, 4 to 64 characters each, what a misspelt word is compared with.
+-- One that is a word and a symbol comes twice.
+create or replace function app.spelt(split text, symbols text[]) returns setof text
+language sql immutable parallel safe
+as $$
+  select word from unnest(tsvector_to_array(to_tsvector('simple', split))) as word where char_length(word) between 4 and 64
+  union all
+  select lower(symbol) from unnest(symbols) as symbol where char_length(symbol) between 4 and 64
+$$;
+comment on function app.spelt(text, text[]) is 'How the words of a text are spelt.';
+
 create or replace function app.words_in(said text, out words text[], out counts int[], out spellings text[])
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  symbols constant text[] := array(
-    select matched[1]
-    from regexp_matches(said, '\w+(?:[-./\\:#@]+\w+)+|\w*_\w*|\w*[a-z0-9][A-Z]\w*', 'g') as matched
-    where octet_length(matched[1]) between 3 and 256);
-  split text := translate(said, '_./\-:#@', '        ');
-  pieces text[] := '{}';
 begin
-  if cardinality(symbols) > 0 then
-    split := split || ' ' || array_to_string(array(
-      select regexp_replace(regexp_replace(translate(symbol, '_./\-:#@', '        '),
-                                           '([a-z0-9])([A-Z])', '\1 \2', 'g'), '([A-Z])([A-Z][a-z])', '\1 \2', 'g')
-      from unnest(symbols) as symbol
-      where symbol ~ '[a-z0-9][A-Z]'), ' ');
-    pieces := array(
-      select lower(piece)
-      from unnest(symbols) as symbol
-      cross join lateral (
-        select symbol as piece
-        union
-        select substring(symbol from '[^/\\]+$')
-        union
-        select regexp_split_to_table(symbol, '[./\\:#@]+')
-      ) as pieces
-      where symbol ~ '[^[:alnum:]]' and piece ~ '[^[:alnum:]]');
-  end if;
-
-  -- Most texts have no symbols, and what only symbols need takes half of the time.
-  if cardinality(symbols) = 0 then
-    select array_agg(lexeme), array_agg(cardinality(positions)) into words, counts
-    from unnest(to_tsvector('english', split)) as stems (lexeme, positions, weights);
-    spellings := array(
-      select lexeme from unnest(tsvector_to_array(to_tsvector('simple', split))) as lexeme
-      where char_length(lexeme) between 4 and 64);
-    return;
-  end if;
-
-  select array_agg(word), array_agg(count) into words, counts
-  from (
-    select lexeme as word, cardinality(positions) as count
-    from unnest(to_tsvector('english', split)) as stems (lexeme, positions, weights)
-    union all
-    select piece, count(*)::int from unnest(pieces) as piece group by piece
-  ) as counted;
-  spellings := array(
-    select lexeme
-    from unnest(to_tsvector('simple', split)) as spelt (lexeme, positions, weights)
-    where char_length(lexeme) between 4 and 64
-    union
-    select lower(symbol) from unnest(symbols) as symbol where char_length(symbol) between 4 and 64);
+  select terms.words, terms.counts, array(select distinct word from app.spelt(split, symbols) as word)
+  into words, counts, spellings
+  from app.parted(said)
+  cross join lateral (
+    select array_agg(term) as words, array_agg(frequency) as counts
+    from app.counted(to_tsvector('english', split), pieces)
+  ) as terms;
 end
 $$;
 comment on function app.words_in(text) is 'The terms of a text with how often each is in it, and how its words are spelt.';
 
 -- What of a memory is found by words.
+create or replace function app.said_in(
+  content text, artifact_ref text, entities text[], evidence text[], code_refs jsonb
+) returns table (said text)
+language sql stable parallel safe
+as $$
+  select concat_ws(E'\n', content, artifact_ref, array_to_string(entities, E'\n'), array_to_string(evidence, E'\n'), (
+                     select string_agg(concat_ws(E'\n', ref ->> 'path', ref ->> 'symbol'), E'\n')
+                     from jsonb_array_elements(code_refs) as ref))
+$$;
+
 create or replace function app.said_by(memory brain.memories) returns text
 language sql stable parallel safe
 as $$
-  select concat_ws(E'\n', memory.content, memory.artifact_ref, array_to_string(memory.entities, E'\n'),
-                   array_to_string(memory.evidence, E'\n'), (
-                     select string_agg(concat_ws(E'\n', ref ->> 'path', ref ->> 'symbol'), E'\n')
-                     from jsonb_array_elements(memory.code_refs) as ref))
+  select said
+  from app.said_in(memory.content, memory.artifact_ref, memory.entities, memory.evidence, memory.code_refs)
 $$;
 
-revoke all on function app.words_in(text), app.said_by(brain.memories) from public, brain_app;
-grant execute on function app.words_in(text) to brain_app;
+revoke all on function app.words_in(text), app.said_by(brain.memories), app.without_signs(text), app.parted(text), app.counted(tsvector, text[]),
+  app.spelt(text, text[]), app.said_in(text, text, text[], text[], jsonb) from public, brain_app;
+-- A search splits its query, and what app.words_in() is made of is looked at with its caller's rights.
+grant execute on function app.words_in(text), app.without_signs(text), app.parted(text), app.counted(tsvector, text[]),
+  app.spelt(text, text[]) to brain_app;
 
 -- Writes the terms of memories that have none yet. Sorted, for the sake of the indices, and so that two writers with
 -- the same new words do not wait for each other. Called by the trigger below, and by migrations.
-create or replace function app.add_terms(memories brain.memories[]) returns void
+create or replace function app.add_terms(orgs uuid[], spaces int[], ids uuid[], texts text[]) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
@@ -108,24 +141,31 @@ declare
   usual constant float8 := 160; -- pivot and 60 words
 begin
   with told as materialized (
-    select org_id, space_id, id, words, counts, spellings
-    from unnest(memories) as memory
-    cross join lateral app.words_in(app.said_by(memory::brain.memories))
-    where state <> 'deleted'
+    select org_id, space_id, id, symbols, split, pieces, to_tsvector('english', split) as stems
+    from unnest(orgs, spaces, ids, texts) as given (org_id, space_id, id, said)
+    cross join lateral app.parted(said)
   ),
   added as (
     insert into brain.memory_terms (org_id, space_id, term, memory_id, earned)
-    select org_id, space_id, term, id,
-           frequency / (frequency + (pivot + sum(frequency) over (partition by id)) / usual)
+    select org_id, space_id, term, id, frequency / (frequency + (pivot + length) / usual)
     from told
-    cross join lateral unnest(words, counts) as counted (term, frequency)
-    order by org_id, space_id, term, id
+    cross join lateral (
+      select cardinality(pieces) + coalesce(sum(cardinality(positions)), 0) as length
+      from unnest(stems) as stem (lexeme, positions, weights)
+    ) as measured
+    cross join lateral app.counted(stems, pieces)
+    order by term
   )
   insert into brain.space_words (org_id, space_id, word)
-  select distinct org_id, space_id, word
-  from told
-  cross join lateral unnest(spellings) as word
-  order by org_id, space_id, word
+  select org_id, space_id, word
+  from (
+    select distinct org_id, space_id, word from told cross join lateral app.spelt(split, symbols) as word
+  ) as said
+  where not exists (
+    select from brain.space_words
+    where space_words.org_id = said.org_id and space_words.space_id = said.space_id and space_words.word = said.word
+    offset 0)
+  order by word, org_id, space_id
   on conflict do nothing;
 end
 $$;
@@ -170,25 +210,42 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   before brain.memories[];
-  after brain.memories[];
+  orgs uuid[];
+  spaces int[];
+  ids uuid[];
+  texts text[];
 begin
   if tg_op = 'INSERT' then
-    after := array(select rows_after::brain.memories from rows_after);
+    select array_agg(org_id), array_agg(space_id), array_agg(id), array_agg(said) into orgs, spaces, ids, texts
+    from rows_after
+    cross join lateral app.said_in(content, artifact_ref, entities, evidence, code_refs)
+    where state <> 'deleted';
   elsif tg_op = 'DELETE' then
     before := array(select rows_before::brain.memories from rows_before where state <> 'deleted');
   else
-    select array_agg(rows_before::brain.memories), array_agg(rows_after::brain.memories) into before, after
-    from rows_before
-    join rows_after using (org_id, id)
-    where (rows_before.space_id, rows_before.state = 'deleted', app.said_by(rows_before::brain.memories))
-          is distinct from (rows_after.space_id, rows_after.state = 'deleted', app.said_by(rows_after::brain.memories));
+    with changed as materialized (
+      select rows_before::brain.memories as was, rows_after.*, said_after.said
+      from rows_before
+      join rows_after using (org_id, id)
+      cross join lateral app.said_in(rows_before.content, rows_before.artifact_ref, rows_before.entities,
+                                     rows_before.evidence, rows_before.code_refs) as said_before
+      cross join lateral app.said_in(rows_after.content, rows_after.artifact_ref, rows_after.entities,
+                                     rows_after.evidence, rows_after.code_refs) as said_after
+      where (rows_before.space_id, rows_before.state = 'deleted', said_before.said)
+            is distinct from (rows_after.space_id, rows_after.state = 'deleted', said_after.said)
+    )
+    select array_agg(was), array_agg(org_id) filter (where state <> 'deleted'),
+           array_agg(space_id) filter (where state <> 'deleted'), array_agg(id) filter (where state <> 'deleted'),
+           array_agg(said) filter (where state <> 'deleted')
+    into before, orgs, spaces, ids, texts
+    from changed;
   end if;
 
   if cardinality(before) > 0 then
     perform app.remove_terms(before);
   end if;
-  if cardinality(after) > 0 then
-    perform app.add_terms(after);
+  if cardinality(ids) > 0 then
+    perform app.add_terms(orgs, spaces, ids, texts);
   end if;
   return null;
 end
@@ -201,5 +258,5 @@ create or replace trigger _660_terms_update after update on brain.memories
 create or replace trigger _660_terms_delete after delete on brain.memories
   referencing old table as rows_before for each statement execute function app.tg_memories__terms();
 
-revoke all on function app.add_terms(brain.memories[]), app.remove_terms(brain.memories[]), app.tg_memories__terms()
-  from public, brain_app;
+revoke all on function app.add_terms(uuid[], int[], uuid[], text[]), app.remove_terms(brain.memories[]),
+  app.tg_memories__terms() from public, brain_app;

@@ -1,6 +1,6 @@
 import { type Caller, NotProvisioned, type Tx } from "../db.ts";
 import type { Similar } from "../search/similar.ts";
-import { columns, stored } from "./columns.ts";
+import { columns, newColumns, stored } from "./columns.ts";
 import type { columnsFrom } from "./input.ts";
 import type { Memory, STATES } from "./schema.ts";
 
@@ -55,10 +55,9 @@ export async function insertIn(
       on conflict do nothing
       returning ${stored(tx)}
     )
-    select place, memories.id is not null as is_new, ${columns(tx)}
-    from (select place, id from placed) as asked
+    select place, memories.id is not null as is_new, ${newColumns(tx)}
+    from (select place, id, access_entity from placed) as asked
     left join added as memories on memories.id = asked.id
-    left join brain.spaces on spaces.id = space_id
     order by place`;
   if (placed.length < rows.length) throw new NotProvisioned(rows.map((row) => row.access_entity));
   const known = await duplicatesIn(

@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 beforeEach(async () => {
-  await world.owner`truncate brain.memories, brain.space_sizes cascade`;
+  await world.owner`truncate brain.memories, brain.space_sizes, brain.memory_entities, brain.memory_tags cascade`;
   await world.owner`truncate brain.events cascade`;
   await world.owner`truncate brain.entities cascade`;
 });
