@@ -179,6 +179,8 @@ set search_path = pg_catalog, pg_temp
 -- all entities of a space grows with them.
 set plan_cache_mode = force_generic_plan
 set enable_memoize = off -- no two texts have the same runs
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 declare
   max_mentions constant int := 64;

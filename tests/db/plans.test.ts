@@ -4,7 +4,7 @@ import type { Caller, Database } from "../../src/db.ts";
 import { filterOf } from "../../src/memories/filter.ts";
 import type { MemoryFilter } from "../../src/memories/filter_schema.ts";
 import { listMemories } from "../../src/memories/list.ts";
-import { addMemory, deleteAllMemories, updateMemory } from "../../src/memories/service.ts";
+import { addMemories, addMemory, deleteAllMemories, updateMemory } from "../../src/memories/service.ts";
 import { suggest } from "../../src/memories/suggest.ts";
 import { countedOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
@@ -214,3 +214,32 @@ test("another order than newest first reads no more than the caller's own rows, 
   await large.close();
   expect(read / 32).toBeLessThanOrEqual(FEW * 4);
 }, 60_000);
+
+test("what a write reads does not grow with what is there, whatever the planner has been told", async () => {
+  const fresh = await openWorld(); // nothing in it has been analyzed
+  const storing = (turn: number) =>
+    countedOf(
+      fresh,
+      async (sql) => {
+        const [row] = await sql<{ read: number }[]>`
+          select (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = 'brain')::int
+                 + (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = 'brain')::int as read
+          from pg_stat_get_snapshot_timestamp() as cleared`;
+        return row?.read ?? 0;
+      },
+      async (database) => {
+        const memories = Array.from({ length: 100 }, (_, place) => ({
+          content: Array.from({ length: 20 }, (_, at) => `word${(turn * 37 + place * 13 + at * 7) % 3000}`).join(" "),
+          entities: [`thing ${(turn * 7 + place) % 500}`],
+        }));
+        await addMemories(database.callerFor(few, "rest", ""), memories);
+      },
+    );
+  await storing(0);
+  const early = await storing(1);
+  for (let turn = 2; turn < 10; turn++) await storing(turn);
+  const late = await storing(10);
+  await fresh.close();
+  expect(early).toBeGreaterThan(0);
+  expect(late).toBeLessThan(early * 3);
+});
