@@ -45,9 +45,12 @@ export async function sizeOf(tx: Tx, filter: Filter): Promise<number | null> {
   return row?.total ?? 0;
 }
 
-/** Whether a filter asks for nothing but what brain.space_sizes tells apart. */
-export const asksSizesOnly = ({ tags, artifact_refs, entities, from_date, to_date, evidence }: Filter): boolean =>
-  tags.length === 0 && [artifact_refs, entities, from_date, to_date, evidence].every((one) => one === null);
+/** Whether a filter asks for nothing but what brain.space_sizes tells apart: of a field to come, not. */
+export function asksSizesOnly(filter: Filter): boolean {
+  const { states: _1, categories: _2, access_entities: _3, scopes: _4, app_ids: _5, apps: _6, ...rest } = filter;
+  const { artifact_types: _7, sources: _8, any_of_them: _9, include_superseded: _0, tags, ...asked } = rest;
+  return tags.length === 0 && Object.values(asked).every((one) => one === null);
+}
 
 /**
  * The active memories of a filter that asks for one tag or for one entity and nothing else, to be counted by what their

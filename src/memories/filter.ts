@@ -204,10 +204,10 @@ const about = (tx: Tx, entities: string[]) => tx`
 export function matching(tx: Tx, filter: Filter) {
   const { condition, said } = leading(tx, filter);
   const left = said ? { ...filter, [said]: null } : filter;
-  const { categories, app_ids, apps, artifact_types, artifact_refs, sources, entities, evidence, tags } = left;
-  const is_plain =
-    tags.length === 0 &&
-    [categories, app_ids, apps, artifact_types, artifact_refs, sources, entities, evidence].every((one) => !one);
+  // Said above, by `within`, or of how others are meant; whatever is left, a field to come too, is asked by `fitting`.
+  const { states: _1, from_date: _2, to_date: _3, access_entities: _4, scopes: _5, ...rest } = left;
+  const { any_of_them: _6, include_superseded: _7, tags, ...asked } = rest;
+  const is_plain = tags.length === 0 && Object.values(asked).every((one) => one === null);
   return tx`
     ${condition} and state = any (${filter.states}) and ${during(tx, filter)}
     and ${is_plain ? tx`true` : fitting(tx, left)}`;
