@@ -6,6 +6,7 @@ import type { MemoryFilter } from "../../src/memories/filter_schema.ts";
 import { listMemories } from "../../src/memories/list.ts";
 import { addMemories, addMemory, deleteAllMemories, updateMemory } from "../../src/memories/service.ts";
 import { suggest } from "../../src/memories/suggest.ts";
+import { searchMemories } from "../../src/search/service.ts";
 import { countedOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
 
@@ -214,6 +215,36 @@ test("another order than newest first reads no more than the caller's own rows, 
   await large.close();
   expect(read / 32).toBeLessThanOrEqual(FEW * 4);
 }, 60_000);
+
+test("a search looks up the entities it may name by their keys, however many there are beside them", async () => {
+  const fresh = await openWorld();
+  await fresh.api({ org: "acme", sub: "few" }).post("/memories", { content: "row", entities: ["thing 7"] });
+  const admin = postgres(fresh.urls.admin_url, { max: 1, connection: { session_replication_role: "replica" } });
+  await admin`
+    insert into brain.entities (org_id, space_id, key, display_name)
+    select org_id, space_id, 'name-' || n, 'name ' || n
+    from (select org_id, id from brain.spaces
+          union all select md5('org ' || n)::uuid, 1 from generate_series(1, 20) as n) as places (org_id, space_id)
+    cross join generate_series(1, 1000) as n`;
+  await admin`vacuum analyze`;
+  await admin.end();
+  const read = await countedOf(
+    fresh,
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
+        select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
+        where relid = 'brain.entities'::regclass`;
+      return row?.read ?? 0;
+    },
+    async (database) => {
+      for (let times = 0; times < 8; times++)
+        await searchMemories(database.callerFor(few, "rest", ""), { query: "row of thing 7" });
+    },
+  );
+  await fresh.close();
+  expect(read / 8).toBeLessThan(10); // of the thousand of its own
+});
 
 test("what a write reads does not grow with what is there, whatever the planner has been told", async () => {
   const fresh = await openWorld(); // nothing in it has been analyzed
