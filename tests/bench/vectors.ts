@@ -20,7 +20,7 @@ export async function benchVectors(counts: readonly number[], dimensions: readon
   await stopServer();
   writeSection(
     "Vectors",
-    `\`bun run bench vectors\`: signs compared in the database under the policies, the 1,000 nearest ranked by 8-bit vectors, against the cosine of the exact vectors; ${QUERIES} queries, recall of the exact ten. Vectors are clustered like those of texts: a direction common to all, ${CLUSTERS} clusters, and noise. The time is that of the leg alone.
+    `\`bun run bench vectors\`: signs compared in the database under the policies, the 500 nearest ranked by 12-bit vectors, against the cosine of the exact vectors; ${QUERIES} queries, recall of the exact ten. Vectors are clustered like those of texts: a direction common to all, ${CLUSTERS} clusters, and noise. The time is that of the leg alone.
 
 ${table(["memories", "dimensions", "recall@10", "p50 ms", "p95 ms"], rows)}`,
   );
