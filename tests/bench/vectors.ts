@@ -4,8 +4,8 @@ import { stored } from "../../src/embeddings/codes.ts";
 import { ANY } from "../../src/memories/filter.ts";
 import { parseQuery } from "../../src/search/query.ts";
 import { semanticHits } from "../../src/search/semantic.ts";
+import { seededRandom } from "../support/random.ts";
 import { freshDatabase, stopServer } from "../support/server.ts";
-import { numbersFrom } from "./identifiers.ts";
 import { mean, quantile, table, writeSection } from "./report.ts";
 
 const QUERIES = 50;
@@ -69,7 +69,7 @@ export async function measured(
 
 /** Makes unit vectors, clustered, one after the other. */
 function vectorsOf(length: number, clusters: number): () => Float32Array {
-  const next = numbersFrom(length);
+  const next = seededRandom(length);
   const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   const direction = () => unit(Float32Array.from({ length }, normal));
   const common = direction();
