@@ -1,5 +1,5 @@
 import postgres from "postgres";
-import { cosine } from "../embeddings/codes.ts";
+import { cosine, partsOf } from "../embeddings/codes.ts";
 import { Refusal } from "../refusal.ts";
 
 /** An embedding space of an org, and how far it is filled. */
@@ -120,8 +120,8 @@ export const compareSpaces = (owner_url: string): Promise<Comparison[]> =>
 
 /** The nearest memories to one, of its own space, by the space's vectors. */
 async function nearestTo(sql: postgres.Sql, org_id: string, embedding_space: number, memory_id: string) {
-  const rows = await sql<{ id: string; vector: Uint8Array; own: Uint8Array }[]>`
-    select near.memory_id as id, near.vector, own.vector as own
+  const rows = await sql<{ id: string; vector: Uint8Array; own: Uint8Array; dimensions: number }[]>`
+    select near.memory_id as id, near.vector, own.vector as own, length(own.code) as dimensions
     from brain.memory_embeddings as own
     join brain.memory_embeddings as near using (org_id, space_id, embedding_space)
     where org_id = ${org_id} and embedding_space = ${embedding_space} and own.memory_id = ${memory_id}
@@ -129,7 +129,7 @@ async function nearestTo(sql: postgres.Sql, org_id: string, embedding_space: num
     order by bit_count(near.code # own.code), near.memory_id
     limit 100`;
   return rows
-    .map(({ id, vector, own }) => ({ id, cosine: cosine(Float32Array.from(new Int8Array(own)), vector) }))
+    .map(({ id, vector, own, dimensions }) => ({ id, cosine: cosine(partsOf(own, dimensions), vector) }))
     .sort((one, other) => other.cosine - one.cosine)
     .slice(0, FIRST)
     .map(({ id }) => id);

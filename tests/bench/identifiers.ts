@@ -1,3 +1,5 @@
+import { seededRandom } from "../support/random.ts";
+
 /** A memory that names one identifier, the identifier, and the same with one typo. */
 export interface Named {
   readonly content: string;
@@ -20,23 +22,12 @@ const ENDINGS = ["ts", "test.ts", "sql", "go", "py", "yaml"];
 
 const title = (word: string) => word.charAt(0).toUpperCase() + word.slice(1);
 
-/** A small repeatable source of numbers in 0..1 (mulberry32). */
-export function numbersFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 /**
  * So many memories about different identifiers, made of few words, so that each has siblings that differ in one word:
  * symbols, dotted names, paths and error codes in turn.
  */
 export function identifiers(count: number, seed = 8): Named[] {
-  const next = numbersFrom(seed);
+  const next = seededRandom(seed);
   const one = (words: readonly string[]) => words[Math.floor(next() * words.length)] ?? "";
   const kinds = [
     () => one(VERBS) + title(one(ASPECTS)) + title(one(NOUNS)) + title(one(NOUNS)),

@@ -1,4 +1,5 @@
 import type postgres from "postgres";
+import { seededRandom } from "../support/random.ts";
 import type { World } from "../support/world.ts";
 
 /** How much of everything there is. */
@@ -15,17 +16,6 @@ const PATHS = 1000;
 const BATCH = 100; // what is counted of the words of a statement takes the square of them
 
 const CATEGORIES = ["decision", "convention", "architecture", "runbook", "note", "note", "note"];
-
-/** Numbers in 0..1 that are the same in every run (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /**
  * Stores memories of a user in spaces that are in use, taking turns, as the database's owner. A few names, words and

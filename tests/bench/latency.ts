@@ -1,7 +1,7 @@
 import postgres from "postgres";
 import { stored } from "../../src/embeddings/codes.ts";
 import { openStandIn } from "../support/embedder.ts";
-import { numbersFrom } from "./identifiers.ts";
+import { seededRandom } from "../support/random.ts";
 import { quantile, table, writeSection } from "./report.ts";
 import { openBench, type User } from "./service.ts";
 
@@ -119,7 +119,7 @@ async function vectors(sql: postgres.Sql, org: string) {
     insert into brain.embedding_spaces (org_id, id, model, dimensions, state)
     values (app.org_key(${org}), 1, 'stand-in', ${DIMENSIONS}, 'active') on conflict do nothing`;
   await sql`delete from brain.jobs`;
-  const next = numbersFrom(4);
+  const next = seededRandom(4);
   const memories = await sql<{ id: string; space_id: number }[]>`
     select id, space_id from brain.memories where org_id = app.org_key(${org})`;
   for (let from = 0; from < memories.length; from += 500) {
@@ -136,7 +136,7 @@ async function vectors(sql: postgres.Sql, org: string) {
 }
 
 async function timed(user: User, path: string): Promise<[p50: string, p95: string]> {
-  const next = numbersFrom(3);
+  const next = seededRandom(3);
   const queries = Array.from({ length: QUERIES + 20 }, () =>
     Array.from({ length: 2 + Math.floor(next() * 5) }, () =>
       wordAt(Math.floor(Math.exp(next() * Math.log(WORDS)))),

@@ -1,5 +1,6 @@
+import { seededRandom } from "../support/random.ts";
 import { rankPlainly, stem } from "./bm25.ts";
-import { identifiers, numbersFrom } from "./identifiers.ts";
+import { identifiers } from "./identifiers.ts";
 import { type Conversation, type Question, readLocomo } from "./locomo.ts";
 import { mean, percent, quantile, table, writeSection } from "./report.ts";
 import { type Bench, openBench, type User } from "./service.ts";
@@ -138,7 +139,7 @@ async function foreign(bench: Bench, conversations: readonly Conversation[]) {
 }
 
 function withoutThreads(turns: Turns) {
-  const next = numbersFrom(10);
+  const next = seededRandom(10);
   return turns
     .map(({ name, content }) => ({ name, content, place: next() }))
     .sort((one, other) => one.place - other.place)

@@ -4,8 +4,8 @@ import { stored } from "../../src/embeddings/codes.ts";
 import { ANY } from "../../src/memories/filter.ts";
 import { parseQuery } from "../../src/search/query.ts";
 import { semanticHits } from "../../src/search/semantic.ts";
+import { seededRandom } from "../support/random.ts";
 import { freshDatabase, stopServer } from "../support/server.ts";
-import { numbersFrom } from "./identifiers.ts";
 import { mean, quantile, table, writeSection } from "./report.ts";
 
 const QUERIES = 50;
@@ -20,7 +20,7 @@ export async function benchVectors(counts: readonly number[], dimensions: readon
   await stopServer();
   writeSection(
     "Vectors",
-    `\`bun run bench vectors\`: signs compared in the database under the policies, the 1,000 nearest ranked by 8-bit vectors, against the cosine of the exact vectors; ${QUERIES} queries, recall of the exact ten. Vectors are clustered like those of texts: a direction common to all, ${CLUSTERS} clusters, and noise. The time is that of the leg alone.
+    `\`bun run bench vectors\`: signs compared in the database under the policies, the 500 nearest ranked by 12-bit vectors, against the cosine of the exact vectors; ${QUERIES} queries, recall of the exact ten. Vectors are clustered like those of texts: a direction common to all, ${CLUSTERS} clusters, and noise. The time is that of the leg alone.
 
 ${table(["memories", "dimensions", "recall@10", "p50 ms", "p95 ms"], rows)}`,
   );
@@ -69,7 +69,7 @@ export async function measured(
 
 /** Makes unit vectors, clustered, one after the other. */
 function vectorsOf(length: number, clusters: number): () => Float32Array {
-  const next = numbersFrom(length);
+  const next = seededRandom(length);
   const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   const direction = () => unit(Float32Array.from({ length }, normal));
   const common = direction();

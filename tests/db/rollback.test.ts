@@ -189,3 +189,20 @@ test("a database that went there and back again has the schema of one that went 
   await other.end();
   await straight.drop();
 });
+
+test("the way back from 000017 leaves vectors as the release before it reads them", async () => {
+  const finer = await emptyDatabase();
+  const other = postgres(finer.owner_url, { max: 1, onnotice: () => {} });
+  await other.begin((tx) => applyMigrations(tx, COMMITTED.slice(0, 17)));
+  await seed(other, 17);
+  const longest = async () => {
+    const [row] = await other<{ vector: string }[]>`
+      select convert_from(vector, 'UTF8') as vector from brain.memory_embeddings order by octet_length(vector) desc limit 1`;
+    return row?.vector;
+  };
+  expect(await longest()).toBe("8 vectorfour");
+  await rollBack(finer.owner_url, "000017", (await planRollback(finer.owner_url)).rows_at_risk);
+  expect(await longest()).toBe("8 vector");
+  await other.end();
+  await finer.drop();
+});

@@ -1,4 +1,5 @@
 import type postgres from "postgres";
+import { seededRandom } from "./random.ts";
 
 /** How much of a graph to make, and whose it is: the same figures make the same graph. */
 export interface GraphSize {
@@ -29,7 +30,7 @@ export const entityName = (rank: number) => {
  * database would. The user must have stored something before.
  */
 export async function seedGraph(owner: postgres.Sql, { org, sub, memories, entities }: GraphSize): Promise<void> {
-  const random = randomFrom(7);
+  const random = seededRandom(7);
   const rows = Array.from({ length: memories }, (_, place) => {
     const count = 3 + Math.floor(random() * 6);
     // The square of a number in 0..1 is small more often than not.
@@ -49,15 +50,4 @@ export async function seedGraph(owner: postgres.Sql, { org, sub, memories, entit
       join brain.spaces on spaces.org_id = users.org_id and access_entity = 'user:' || sub
       where users.org_id = app.org_key(${org}) and sub = ${sub}`;
   await owner`analyze`;
-}
-
-/** Numbers in 0..1, the same for the same seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

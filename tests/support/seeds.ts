@@ -109,11 +109,17 @@ const SEEDS: readonly Seed[] = [
     sql: `
     select app.open_embedding_spaces('model', 8);
     insert into brain.memory_embeddings (space_id, embedding_space, memory_id, code, vector)
-    select space_id, 1, id, B'10101010', 'vector' from brain.memories where owner = 'ada' and state = 'active'
+    select space_id, 1, id, B'10101010', '8 vector' from brain.memories where owner = 'ada' and state = 'active'
     on conflict do nothing;`,
   },
   {
     from: 13,
     sql: "insert into ops.migration_runs (kind, result, ended_at, release) values ('migrate', 'failed', now(), '0.1.0')",
+  },
+  {
+    from: 17,
+    sql: `
+    update brain.memory_embeddings set vector = '8 vectorfour'
+    where memory_id = (select min(memory_id::text)::uuid from brain.memory_embeddings)`,
   },
 ];
