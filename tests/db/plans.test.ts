@@ -217,6 +217,35 @@ test("another order than newest first reads no more than the caller's own rows, 
   expect(read / 32).toBeLessThanOrEqual(FEW * 4);
 }, 60_000);
 
+test("spaces of colleagues are not read, in a large org beside thousands of orgs with one", async () => {
+  const fresh = await openWorld();
+  for (const category of ["note", "decision", "runbook"])
+    await fresh.api({ org: "acme", sub: "few" }).post("/memories", { content: `row ${category}`, category });
+  const admin = postgres(fresh.urls.admin_url, { max: 1, connection: { session_replication_role: "replica" } });
+  await admin`
+    insert into brain.spaces (org_id, access_entity)
+    select org_id, 'user:' || n from brain.orgs cross join generate_series(1, 2000) as n
+    union all
+    select md5('org ' || n)::uuid, 'user:1' from generate_series(1, 2000) as n`;
+  await admin`vacuum analyze`;
+  await admin.end();
+  const read = await countedOf(
+    fresh,
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
+        select (select seq_tup_read from pg_stat_user_tables where relid = 'brain.spaces'::regclass)::int
+               + (select sum(idx_tup_read) from pg_stat_user_indexes where relid = 'brain.spaces'::regclass)::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared`;
+      return row?.read ?? 0;
+    },
+    async (database) => {
+      for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest", ""), {}, filterOf({}));
+    },
+  );
+  await fresh.close();
+  expect(read / 8).toBeLessThan(10); // of two thousand, on the way in and in each statement
+});
+
 test("a search looks up the entities it may name by their keys, however many there are beside them", async () => {
   const fresh = await openWorld();
   await fresh.api({ org: "acme", sub: "few" }).post("/memories", { content: "row", entities: ["thing 7"] });
