@@ -155,7 +155,8 @@ async function loading(root_url: string, work: () => Promise<void>) {
 
 /**
  * Makes as many orgs as wanted: copies of the first, row by row, without what triggers would make of them. Two tables at
- * a time, the largest first: one of them, the terms, is more than half of all.
+ * a time, the largest first: one of them, the terms, is more than half of all. By index: the planner knows the tables
+ * as they are with one org, and read all that had been copied again for each.
  */
 async function copyOrgs(root_url: string, database: string, count: number) {
   const url = new URL(root_url);
