@@ -34,13 +34,19 @@ export async function linksOf(
     with named as materialized (
       select distinct coalesce(merged_into, key) as key
       from app.keys_in(${query}) as run
-      join brain.entities on key = run
+      cross join lateral (
+        -- Fenced off by an offset: joined, all entities of the space were read and their names parsed, as soon as there
+        -- were enough of others' in the table.
+        select key, merged_into, display_name from brain.entities where entities.key = run offset 0
+      ) as entities
       where numnode(plainto_tsquery('english', display_name)) > 0
     ),
     all_names as materialized (
       select key, 1 as of, true as is_named from named
       union
-      select entities.key, 1, true from named join brain.entities on merged_into = named.key
+      select variant.key, 1, true
+      from named
+      cross join lateral (select key from brain.entities where merged_into = named.key offset 0) as variant
     ),
     shared as materialized (
       select distinct key from brain.memory_entities

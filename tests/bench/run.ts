@@ -34,7 +34,7 @@ program
   .option("--few <orgs>", "orgs in the small database", Number, 10)
   .option("--many <orgs>", "orgs in the large one", Number, 1000)
   .option("--memories <memories>", "in each org", Number, 1000)
-  .option("--requests <requests>", "of each route to each", Number, 40)
+  .option("--requests <requests>", "of each route to each", Number, 100)
   .action((options: Million) => benchMillion(options));
 program
   .command("retrieval")

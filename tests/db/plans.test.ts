@@ -6,6 +6,8 @@ import type { MemoryFilter } from "../../src/memories/filter_schema.ts";
 import { listMemories } from "../../src/memories/list.ts";
 import { addMemories, addMemory, deleteAllMemories, updateMemory } from "../../src/memories/service.ts";
 import { suggest } from "../../src/memories/suggest.ts";
+import { accessLog } from "../../src/recalls/service.ts";
+import { searchMemories } from "../../src/search/service.ts";
 import { countedOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
 
@@ -214,6 +216,99 @@ test("another order than newest first reads no more than the caller's own rows, 
   await large.close();
   expect(read / 32).toBeLessThanOrEqual(FEW * 4);
 }, 60_000);
+
+test("spaces of colleagues are not read, in a large org beside thousands of orgs with one", async () => {
+  const fresh = await openWorld();
+  for (const category of ["note", "decision", "runbook"])
+    await fresh.api({ org: "acme", sub: "few" }).post("/memories", { content: `row ${category}`, category });
+  const admin = postgres(fresh.urls.admin_url, { max: 1, connection: { session_replication_role: "replica" } });
+  await admin`
+    insert into brain.spaces (org_id, access_entity)
+    select org_id, 'user:' || n from brain.orgs cross join generate_series(1, 2000) as n
+    union all
+    select md5('org ' || n)::uuid, 'user:1' from generate_series(1, 2000) as n`;
+  await admin`vacuum analyze`;
+  await admin.end();
+  const read = await countedOf(
+    fresh,
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
+        select (select seq_tup_read from pg_stat_user_tables where relid = 'brain.spaces'::regclass)::int
+               + (select sum(idx_tup_read) from pg_stat_user_indexes where relid = 'brain.spaces'::regclass)::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared`;
+      return row?.read ?? 0;
+    },
+    async (database) => {
+      for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest", ""), {}, filterOf({}));
+    },
+  );
+  await fresh.close();
+  expect(read / 8).toBeLessThan(10); // of two thousand, on the way in and in each statement
+});
+
+test("a search looks up the entities it may name by their keys, however many there are beside them", async () => {
+  const fresh = await openWorld();
+  await fresh.api({ org: "acme", sub: "few" }).post("/memories", { content: "row", entities: ["thing 7"] });
+  const admin = postgres(fresh.urls.admin_url, { max: 1, connection: { session_replication_role: "replica" } });
+  await admin`
+    insert into brain.entities (org_id, space_id, key, display_name)
+    select org_id, space_id, 'name-' || n, 'name ' || n
+    from (select org_id, id from brain.spaces
+          union all select md5('org ' || n)::uuid, 1 from generate_series(1, 20) as n) as places (org_id, space_id)
+    cross join generate_series(1, 1000) as n`;
+  await admin`vacuum analyze`;
+  await admin.end();
+  const read = await countedOf(
+    fresh,
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
+        select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
+        where relid = 'brain.entities'::regclass`;
+      return row?.read ?? 0;
+    },
+    async (database) => {
+      for (let times = 0; times < 8; times++)
+        await searchMemories(database.callerFor(few, "rest", ""), { query: "row of thing 7" });
+    },
+  );
+  await fresh.close();
+  expect(read / 8).toBeLessThan(10); // of the thousand of its own
+});
+
+test("a page of who was shown a memory reads the entries of that page, and no colleague's", async () => {
+  const fresh = await openWorld();
+  const { body } = await fresh.api({ org: "acme", sub: "few" }).post("/memories", { content: "row" });
+  await fresh.api({ org: "acme", sub: "many" }).post("/memories", { content: "row" });
+  const admin = postgres(fresh.urls.admin_url, { max: 1, connection: { session_replication_role: "replica" } });
+  await admin`
+    insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
+    select org_id, spaces.id, now() - n * interval '1 second', users.id, sub, 'rest', 'list',
+           array_fill(case sub when 'few' then ${body.id}::uuid else gen_random_uuid() end, array[20])
+    from (values ('many', 300), ('few', 30)) as part (whose, recalls)
+    join brain.users on sub = whose
+    join brain.spaces using (org_id)
+    cross join generate_series(1, recalls) as n
+    where access_entity = 'user:' || sub`;
+  await admin`vacuum analyze`;
+  await admin.end();
+  const read = await countedOf(
+    fresh,
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
+        select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
+        where relid = 'brain.memory_access_log'::regclass`;
+      return row?.read ?? 0;
+    },
+    async (database) => {
+      for (let times = 0; times < 8; times++)
+        expect((await accessLog(database.callerFor(few, "rest", ""), body.id, { size: 5 })).total).toBe(30);
+    },
+  );
+  await fresh.close();
+  expect(read / 8).toBeLessThanOrEqual(30 * 2 + 5); // what is about it, for the page and for the total, and the page
+});
 
 test("what a write reads does not grow with what is there, whatever the planner has been told", async () => {
   const fresh = await openWorld(); // nothing in it has been analyzed

@@ -1,13 +1,13 @@
 import postgres from "postgres";
 import { openDatabase } from "../../src/db.ts";
-import type { World } from "./world.ts";
+import type { TestDatabase } from "./server.ts";
 
 /**
  * What the server has counted of some work, by a count of its own statistics. A backend keeps what it has counted for a
  * second or ten, and reports it as it ends: everybody's is ended before the work begins, and the work's own after it.
  */
 export async function countedOf(
-  { urls }: Pick<World, "urls">,
+  { urls }: { urls: Pick<TestDatabase, "admin_url" | "service_url"> },
   count: (sql: postgres.Sql) => Promise<number>,
   work: (database: ReturnType<typeof openDatabase>) => Promise<unknown>,
 ): Promise<number> {

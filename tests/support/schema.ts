@@ -45,6 +45,10 @@ export async function schemaOf(sql: postgres.Sql): Promise<string[]> {
       left join pg_attrdef on adrelid = attrelid and adnum = attnum
       where attnum > 0 and not attisdropped and relkind in ('r', 'p', 'v')
       union all
+      select format('options of %s.%s %s', attrelid::regclass, attname, attoptions)
+      from pg_attribute join relations on relations.oid = attrelid
+      where attoptions is not null
+      union all
       select format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
       from pg_constraint where connamespace in (select oid from ours)
       union all
