@@ -1,5 +1,5 @@
---! Previous: sha1:7accedfdfdf3a45e628883417eee8c6dd598289b
---! Hash: sha1:4b5968989fd8c872d9d7329e78f88e83a301649c
+--! Previous: sha1:ef92cc9eda12bb693c8abd48d242244c429ed513
+--! Hash: sha1:6c9bc3d3138be4cd38017a5c3ad012134ae19973
 --! Message: spaces are not guessed by orgs
 
 -- How many orgs there are tells nothing of how many spaces one has: among 2,000 orgs of one space the planner took one of
