@@ -1,5 +1,6 @@
 import { scopeOf } from "../auth/grants.ts";
-import { type Caller, NotProvisioned, type Tx } from "../db.ts";
+import { NotProvisioned } from "../db/caller.ts";
+import type { Caller, Tx } from "../db.ts";
 import { invalidInput, notFound, Problem, violates } from "../problem.ts";
 import { similarDecisions } from "../search/similar.ts";
 import { columns, stored } from "./columns.ts";
