@@ -1,6 +1,6 @@
 import { isSpaceName } from "../auth/grants.ts";
 import type { Caller, Tx } from "../db.ts";
-import { spaceFor, spaceId } from "../memories/service.ts";
+import { spaceFor, spaceId } from "../memories/spaces.ts";
 import { invalidInput, notFound } from "../problem.ts";
 
 /** Where something is said: in the space of the memory that says so, else in the one that is asked for. */

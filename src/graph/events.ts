@@ -2,7 +2,7 @@ import type { Caller, Tx } from "../db.ts";
 import { isShown } from "../entities/names.ts";
 import { placeIn } from "../entities/place.ts";
 import { once } from "../memories/idempotency.ts";
-import type { WriteOptions } from "../memories/service.ts";
+import { refuseRevision, type WriteOptions } from "../memories/preconditions.ts";
 import { type FieldError, invalidInput, notFound, Problem } from "../problem.ts";
 import type { Event, NewEvent } from "./event_schema.ts";
 import { columns } from "./timeline.ts";
@@ -16,7 +16,7 @@ export function addEvent(
   event: NewEvent,
   { idempotency_key, if_revision }: WriteOptions = {},
 ): Promise<Event> {
-  if (if_revision !== undefined) throw invalidInput([{ at: "If-Match", message: "means nothing here" }]);
+  refuseRevision(if_revision);
   return caller.write((tx) =>
     once(tx, { idempotency_key, asked: ["addEvent", event] }, () => insertIn(tx, caller, event), {
       result: ({ id }) => id,
@@ -89,7 +89,7 @@ async function eventIn(tx: Tx, id: string): Promise<Event> {
 
 /** Deletes an event. Throws NOT_FOUND, CONFLICT for one that a decision tells of. */
 export function deleteEvent(caller: Caller, id: string, { if_revision }: WriteOptions = {}): Promise<void> {
-  if (if_revision !== undefined) throw invalidInput([{ at: "If-Match", message: "means nothing here" }]);
+  refuseRevision(if_revision);
   return caller.write(async (tx) => {
     const { is_derived } = await eventIn(tx, id);
     if (is_derived)

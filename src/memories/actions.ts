@@ -3,7 +3,7 @@ import { invalidInput, violates } from "../problem.ts";
 import { deletedFor } from "../retention/limits.ts";
 import type { Action, Changed, Selector } from "./action_schema.ts";
 import { once } from "./idempotency.ts";
-import { refuseRevision, type WriteOptions } from "./service.ts";
+import { refuseRevision, type WriteOptions } from "./preconditions.ts";
 
 /** Where each action leads, and from where. What is deleted comes back by its id alone: see `picked`. */
 const TRANSITIONS = {

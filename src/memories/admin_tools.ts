@@ -1,8 +1,8 @@
 import { t } from "elysia";
 import { defineTool } from "../mcp/tool.ts";
 import { closed, oneOf } from "../schema.ts";
+import { deleteAllMemories } from "./delete.ts";
 import { Deleted, SpaceName } from "./schema.ts";
-import { deleteAllMemories } from "./service.ts";
 
 export const memoryAdminTools = [
   defineTool({

@@ -1,4 +1,5 @@
-import { type Caller, NotProvisioned, type Tx } from "../db.ts";
+import { NotProvisioned } from "../db/caller.ts";
+import type { Caller, Tx } from "../db.ts";
 import type { Similar } from "../search/similar.ts";
 import { columns, newColumns, stored } from "./columns.ts";
 import type { columnsFrom } from "./input.ts";

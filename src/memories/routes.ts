@@ -8,8 +8,10 @@ import { closed, Id } from "../schema.ts";
 import { Categories, Changed, Selector } from "./action_schema.ts";
 import { changeStates } from "./actions.ts";
 import { listCategories } from "./categories.ts";
+import { deleteMemories, deleteMemory } from "./delete.ts";
 import { filterFrom, filterFromBody } from "./filter.ts";
 import { FilterRequest } from "./filter_request.ts";
+import { memoryHistory } from "./history.ts";
 import { listMemories } from "./list.ts";
 import {
   Deleted,
@@ -24,15 +26,7 @@ import {
   NewMemory,
   Stored,
 } from "./schema.ts";
-import {
-  addMemories,
-  addMemory,
-  deleteMemories,
-  deleteMemory,
-  getMemory,
-  memoryHistory,
-  updateMemory,
-} from "./service.ts";
+import { addMemories, addMemory, getMemory, updateMemory } from "./service.ts";
 
 const ById = t.Object({ id: Id }, closed);
 const Batch = t.Object({ items: t.Array(Stored) }, closed);

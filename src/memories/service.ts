@@ -1,20 +1,13 @@
-import { scopeOf } from "../auth/grants.ts";
-import { type Caller, NotProvisioned, type Tx } from "../db.ts";
-import { invalidInput, notFound, Problem, violates } from "../problem.ts";
+import type { Caller, Tx } from "../db.ts";
+import { notFound, Problem, violates } from "../problem.ts";
 import { similarDecisions } from "../search/similar.ts";
 import { columns, stored } from "./columns.ts";
 import { once } from "./idempotency.ts";
 import { columnsFrom } from "./input.ts";
 import { expectSpaces, insertIn, type NewRow, type Stored } from "./insert.ts";
-import type { Deleted, History, HistoryQuery, Memory, MemoryChanges, NewMemory } from "./schema.ts";
-
-/** What a caller may say about a write beside its input. */
-export interface WriteOptions {
-  /** Within 24 hours the same write with the same key is done once. */
-  idempotency_key?: string | undefined;
-  /** Only if the memory is at this revision; else STALE_REVISION. */
-  if_revision?: number | undefined;
-}
+import { expectIn, refuseRevision, staleRevision, type WriteOptions } from "./preconditions.ts";
+import type { Memory, MemoryChanges, NewMemory } from "./schema.ts";
+import { spaceFor, spaceId } from "./spaces.ts";
 
 /**
  * Stores one memory, or gives the active one of its space that says exactly the same, with `duplicate: true`.
@@ -39,11 +32,6 @@ export async function addMemories(
 function rowFrom(caller: Caller, memory: NewMemory, at: string): NewRow {
   const row = columnsFrom(memory, at);
   return { ...row, access_entity: spaceFor(caller, row.access_entity) };
-}
-
-/** `If-Match` where there is no one memory to match. */
-export function refuseRevision(if_revision: number | undefined) {
-  if (if_revision !== undefined) throw invalidInput([{ at: "If-Match", message: "means nothing here" }]);
 }
 
 function insertOnce(
@@ -167,17 +155,6 @@ async function updateIn(
   throw staleRevision();
 }
 
-/** Throws NOT_FOUND where there is no such memory to change. */
-async function expectIn(tx: Tx, id: string) {
-  const [there] = await tx`select from brain.memories where id = ${id} and state <> 'deleted'`;
-  if (!there) throw notFound("memory");
-}
-
-const staleRevision = () =>
-  new Problem("STALE_REVISION", "The memory has been changed since that revision.", {
-    hint: "Read it again and decide anew.",
-  });
-
 /** Which memory it is that says the same already. */
 async function twinConflict(
   caller: Caller,
@@ -206,137 +183,4 @@ async function twinConflict(
     hint: "Change that memory, or delete one of the two.",
     cause,
   });
-}
-
-/** Deletes softly, by ids. What is absent, deleted or not the caller's to see is counted as skipped. */
-export function deleteMemories(
-  caller: Caller,
-  memory_ids: string[],
-  { idempotency_key, if_revision }: WriteOptions = {},
-): Promise<Deleted> {
-  refuseRevision(if_revision);
-  const ids = [...new Set(memory_ids.map((id) => id.toLowerCase()))];
-  return caller.write((tx) =>
-    once(
-      tx,
-      { idempotency_key, asked: ["deleteMemories", ids] },
-      async () => {
-        const gone = await deleteIn(tx, ids);
-        return { deleted: gone.length, skipped: ids.length - gone.length };
-      },
-      { result: (answer) => answer, replay: async (kept) => kept },
-    ),
-  );
-}
-
-/**
- * Deletes softly all the caller sees, or all of one space. `expected` is how many that must be: CONFLICT, and nothing
- * deleted, where it is another number.
- */
-export function deleteAllMemories(
-  caller: Caller,
-  { expected, access_entity = null }: { expected: number; access_entity?: string | null },
-): Promise<Deleted> {
-  const meant = (tx: Tx) => tx`
-    state <> 'deleted' and (${access_entity}::text is null or space_id = any (array(
-      select id from brain.spaces where access_entity = ${access_entity})))`;
-  const otherNumber = (count: number) =>
-    new Problem("CONFLICT", `This would delete ${count} memories, which is not the number confirmed.`, {
-      hint: `Look at what they are; then confirm with "${count}".`,
-    });
-  return caller.write(async (tx) => {
-    const [{ count } = { count: 0 }] = await tx<{ count: number }[]>`
-      select count(*)::int as count from brain.memories where ${meant(tx)}`;
-    if (count !== expected) throw otherNumber(count);
-    const gone = await tx`update brain.memories set state = 'deleted' where ${meant(tx)} returning id`;
-    if (gone.length !== expected) throw otherNumber(gone.length); // written to in between
-    return { deleted: gone.length, skipped: 0 };
-  });
-}
-
-/** Deletes one, softly. Throws NOT_FOUND, STALE_REVISION. */
-export function deleteMemory(
-  caller: Caller,
-  id: string,
-  { idempotency_key, if_revision }: WriteOptions = {},
-): Promise<void> {
-  return caller.write((tx) =>
-    once(
-      tx,
-      { idempotency_key, asked: ["deleteMemory", id.toLowerCase(), if_revision] },
-      async () => {
-        if ((await deleteIn(tx, [id], if_revision)).length > 0) return;
-        await expectIn(tx, id);
-        throw staleRevision();
-      },
-      { result: () => null, replay: async () => {} },
-    ),
-  );
-}
-
-const deleteIn = (tx: Tx, ids: string[], if_revision?: number) => tx`
-  update brain.memories
-  set state = 'deleted'
-  where id = any (${ids}::uuid[]) and state <> 'deleted'
-    and (${if_revision ?? null}::int is null or revision = ${if_revision ?? null})
-  returning id`;
-
-/**
- * What a memory was, newest first: each revision as it stood, who wrote it and when. Of a deleted one too, and only
- * what it said in spaces the caller sees. Throws NOT_FOUND.
- */
-export function memoryHistory(caller: Caller, id: string, { page = 1, size = 20 }: HistoryQuery): Promise<History> {
-  return caller.read(async (tx) => {
-    const [there] = await tx`select from brain.memories where id = ${id}`;
-    if (!there) throw notFound("memory");
-    const revisions = tx`
-      select revision, space_id, state, content, updated_at, updated_by,
-             json_build_object(
-               'category', category, 'artifact_type', artifact_type, 'artifact_ref', artifact_ref, 'entities', entities,
-               'thread', thread, 'evidence', evidence, 'tags', tags, 'code_refs', code_refs, 'source', source,
-               'metadata', metadata) as fields
-      from brain.memories
-      where id = ${id}
-      union all
-      select revision, space_id, state, content, updated_at, updated_by, fields
-      from brain.memory_revisions
-      where memory_id = ${id}`;
-    const items = await tx<(Omit<History["items"][number], "category"> & { fields: object })[]>`
-      select revision, state, access_entity, updated_at, updated_by, content, fields
-      from (${revisions}) as revisions
-      join brain.spaces on spaces.id = space_id
-      order by revision desc
-      offset ${(page - 1) * size}
-      limit ${size}`;
-    const [{ total } = { total: 0 }] = await tx<{ total: number }[]>`
-      select count(*)::int as total from (${revisions}) as revisions`;
-    return {
-      items: items.map(({ fields, ...item }) => ({ ...item, ...fields })) as History["items"],
-      total,
-      total_is: "exact",
-      page,
-      size,
-      pages: Math.ceil(total / size),
-      next_cursor: null,
-    };
-  });
-}
-
-/** Own space by default; `auto` is the one shared space granted. Throws ACCESS_ENTITY_AMBIGUOUS. */
-export function spaceFor({ sub, grants }: Caller, wanted = `user:${sub}`): string {
-  if (wanted !== "auto") return wanted;
-  const options = grants.filter((grant) => scopeOf(grant) !== "user");
-  const [only] = options;
-  if (only && options.length === 1) return only;
-  throw new Problem("ACCESS_ENTITY_AMBIGUOUS", "The token grants not exactly one shared space.", {
-    options,
-    hint: "Name one of the options as access_entity, or leave it out to write to your own space.",
-  });
-}
-
-/** The id of a space. Throws NotProvisioned, after which it is there or the token does not grant it. */
-export async function spaceId(tx: Tx, access_entity: string): Promise<number> {
-  const [space] = await tx<{ id: number }[]>`select id from brain.spaces where access_entity = ${access_entity}`;
-  if (!space) throw new NotProvisioned([access_entity]);
-  return space.id;
 }

@@ -5,13 +5,15 @@ import { invalidInput, Problem } from "../problem.ts";
 import { closed, Id } from "../schema.ts";
 import { withinBudget } from "./budget.ts";
 import { cursorOf } from "./cursor.ts";
+import { deleteMemories } from "./delete.ts";
 import { filterOf } from "./filter.ts";
 import { MOVED } from "./filter_schema.ts";
+import { memoryHistory } from "./history.ts";
 import { LeanMemory, lean, line, PREVIEW, preview } from "./lean.ts";
 import { memoryLinks } from "./links.ts";
 import { listMemories } from "./list.ts";
 import { Deleted, type MemoryChanges, type NewMemory, Similars } from "./schema.ts";
-import { addMemories, addMemory, deleteMemories, getMemory, memoryHistory, updateMemory } from "./service.ts";
+import { addMemories, addMemory, getMemory, updateMemory } from "./service.ts";
 import {
   Changes,
   Ids,

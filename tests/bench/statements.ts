@@ -1,6 +1,7 @@
 import postgres from "postgres";
 import type { Identity } from "../../src/auth/tokens.ts";
-import { type Caller, openDatabase, TYPES } from "../../src/db.ts";
+import { TYPES } from "../../src/db/pool.ts";
+import { type Caller, openDatabase } from "../../src/db.ts";
 
 /** A transaction as it was sent: how it begins, then its statements with their parameters. */
 export interface Transaction {

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import postgres from "postgres";
 import type { Caller, Database } from "../../src/db.ts";
+import { deleteAllMemories } from "../../src/memories/delete.ts";
 import { filterOf } from "../../src/memories/filter.ts";
 import type { MemoryFilter } from "../../src/memories/filter_schema.ts";
 import { listMemories } from "../../src/memories/list.ts";
-import { addMemories, addMemory, deleteAllMemories, updateMemory } from "../../src/memories/service.ts";
+import { addMemories, addMemory, updateMemory } from "../../src/memories/service.ts";
 import { suggest } from "../../src/memories/suggest.ts";
 import { accessLog } from "../../src/recalls/service.ts";
 import { searchMemories } from "../../src/search/service.ts";

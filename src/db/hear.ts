@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import { unavailable } from "./problem.ts";
+import { unavailable } from "../problem.ts";
 
 /** What a listener does with what it hears. */
 export interface Ears {

@@ -1,4 +1,4 @@
-import type { Tx } from "./db.ts";
+import type { Tx } from "../db.ts";
 
 /** What is wrong with the role of this connection, as sentences; none: it may serve. And the database's encoding. */
 export async function roleFacts(tx: Tx): Promise<{ faults: string[]; encoding: string }> {
