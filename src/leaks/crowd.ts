@@ -1,5 +1,6 @@
 import type { TwinsFor } from "./aims.ts";
-import type { Person } from "./cast.ts";
+import { nameOf, type Person } from "./cast.ts";
+import { codeIn } from "./plant.ts";
 import { callsOf, type Parties, type Probes, pairsOf, type Victims } from "./walk.ts";
 import type { Ask, AskOptions, World } from "./world.ts";
 
@@ -28,7 +29,9 @@ export async function crowd(
     const waiting = shuffled(asks).values();
     await Promise.all(
       Array.from({ length: AT_ONCE }, async () => {
-        for (const { caller, asked, options } of waiting) await world.ask(caller, asked, options);
+        for (const { caller, asked, options } of waiting)
+          if (codeIn(await world.ask(caller, asked, options)) === "UNAVAILABLE")
+            world.notes.find(`${options.probe} as ${nameOf(caller)}: not answered, so nothing was seen of it.`);
       }),
     );
     world.notes.come(`${round + 1} of ${rounds} times`);
