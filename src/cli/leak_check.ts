@@ -1,10 +1,11 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type Config, ConfigError, loadConfig } from "../config.ts";
 import { openEmbedded } from "../embedded/database.ts";
-import { type Figures, PHASES, type Phase, type Report } from "../leaks/report.ts";
+import { type Figures, type Listener, PHASES, type Phase, type Report } from "../leaks/report.ts";
 import type { LeakCheckOptions } from "../leaks/run.ts";
 import { openScratch } from "../ops/scratch.ts";
 import { EXIT, Refusal } from "../refusal.ts";
+import { openProgress } from "./progress.ts";
 import { untilStopped } from "./signals.ts";
 
 interface CommandOptions {
@@ -32,10 +33,19 @@ export function addLeakCheck(program: Command) {
 
 async function leakCheck({ url, short, only = [...PHASES], json }: CommandOptions) {
   const config = loadConfig();
-  const told = json ? () => {} : (figures: Figures) => console.log(lineOf(figures));
-  const report = url
-    ? await checkUrl(url, config, told)
-    : await checkScratch(config, { depth: short ? "short" : "full", phases: only, told });
+  const progress = openProgress();
+  const listener: Listener = {
+    began: (phase) => progress.begin(`${phase} …`),
+    came: (phase, how_far) => progress.tell(`${phase} … ${how_far}`),
+    told(figures) {
+      progress.end();
+      if (!json) console.log(lineOf(figures));
+    },
+  };
+  const report = await (url
+    ? checkUrl(url, config, listener)
+    : checkScratch(config, { depth: short ? "short" : "full", phases: only, ...listener })
+  ).finally(() => progress.end());
   if (json) console.log(JSON.stringify(report));
   else tellFindings(report);
   if (report.findings.length > 0) process.exitCode = EXIT.leak_found;
@@ -43,10 +53,10 @@ async function leakCheck({ url, short, only = [...PHASES], json }: CommandOption
 
 // Both load the whole service, which no other command is to wait for.
 
-async function checkUrl(url: string, config: Config, told: (figures: Figures) => void): Promise<Report> {
+async function checkUrl(url: string, config: Config, listener: Listener): Promise<Report> {
   const tokens = tokensOf(config);
   const { checkDeployment } = await import("../leaks/deployment.ts");
-  return checkDeployment(url, tokens, told);
+  return checkDeployment(url, tokens, listener);
 }
 
 /** On a database that is gone afterwards, whatever happens; a signal ends the check at its next request. */

@@ -1,4 +1,5 @@
 import postgres from "postgres";
+import { wronglySized } from "../ops/doctor.ts";
 import { mayOpen, nameOf, type Person } from "./cast.ts";
 import type { Planted } from "./plant.ts";
 import { codeIn } from "./plant.ts";
@@ -8,10 +9,12 @@ import type { World } from "./world.ts";
 /** Every planted row, as a digest of all it says, by its table and org. */
 export type Fingerprints = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Takes the digests of all rows there are, as the owner. */
+/** Takes the digests of all rows there are, as the owner; but not of sizes, whose rows are added up as their own people write. */
 export async function fingerprints({ owner }: World): Promise<Fingerprints> {
   const tables = await owner<{ name: string }[]>`
-    select relname as name from pg_class where relnamespace = 'brain'::regnamespace and relkind in ('r', 'p') order by 1`;
+    select relname as name from pg_class where relnamespace = 'brain'::regnamespace and relkind in ('r', 'p')
+      and relname <> 'space_sizes'
+    order by 1`;
   const taken = new Map<string, Set<string>>();
   for (const { name } of tables) {
     const rows = await owner<{ org: string; digest: string }[]>`
@@ -37,6 +40,8 @@ export async function compareFingerprints(
     rows += digests.size;
     if (gone > 0) world.notes.find(`${gone} rows of ${place} were changed or removed by others.`);
   }
+  const wrong = await wronglySized(world.owner);
+  if (wrong > 0) world.notes.find(`${wrong} spaces are said to hold what they do not.`);
   return `${rows} rows as they were, ${await checkNewRows(world, known)} new ones where they may be`;
 }
 

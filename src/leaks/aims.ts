@@ -56,6 +56,22 @@ export function openTwins(world: World) {
   };
 }
 
+/** Gives twins with one of their ids. Those of a victim take turns, so that each is asked for by many. */
+export function openTurns() {
+  const turns = new Map<Planted, number>();
+  return (victim: Planted, { aim, ghost }: Twins): Twins => {
+    const turn = turns.get(victim) ?? 0;
+    turns.set(victim, turn + 1);
+    const place = turn % aim.ids.length;
+    const only = ({ ids, ...others }: Aim): Aim => ({
+      ...others,
+      ids: ids.slice(place, place + 1),
+      id: ids[place] ?? "",
+    });
+    return { aim: only(aim), ghost: only(ghost) };
+  };
+}
+
 async function makeTwins(world: World, caller: Person, victim: Planted): Promise<Twins> {
   const { person, bait, entity, thread, tag, artifact_ref, jti, session_id } = victim;
   const ids = idsHiddenFrom(caller, victim).slice(0, world.depth === "short" ? MOST_IDS : undefined);

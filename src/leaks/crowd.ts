@@ -1,7 +1,11 @@
 import type { TwinsFor } from "./aims.ts";
-import type { Person } from "./cast.ts";
+import { nameOf, type Person } from "./cast.ts";
+import { codeIn } from "./plant.ts";
 import { callsOf, type Parties, type Probes, pairsOf, type Victims } from "./walk.ts";
 import type { Ask, AskOptions, World } from "./world.ts";
+
+/** Many for a few connections; all that wait for one are answered long before the service gives up. */
+const AT_ONCE = 200;
 
 /** What only reads, by all callers at the same time, over the pool's few connections. Every answer is scanned. */
 export async function crowd(
@@ -21,9 +25,18 @@ export async function crowd(
         for (const asked of asksOf(aim))
           asks.push({ caller, asked, options: { probe: `${probe} in a crowd`, is_of_org } });
     }
-  for (let round = 0; round < rounds; round++)
-    await Promise.all(shuffled(asks).map(({ caller, asked, options }) => world.ask(caller, asked, options)));
-  return `${asks.length} requests at once, ${rounds} times`;
+  for (let round = 0; round < rounds; round++) {
+    const waiting = shuffled(asks).values();
+    await Promise.all(
+      Array.from({ length: AT_ONCE }, async () => {
+        for (const { caller, asked, options } of waiting)
+          if (codeIn(await world.ask(caller, asked, options)) === "UNAVAILABLE")
+            world.notes.find(`${options.probe} as ${nameOf(caller)}: not answered, so nothing was seen of it.`);
+      }),
+    );
+    world.notes.come(`${round + 1} of ${rounds} times`);
+  }
+  return `${asks.length} requests, ${AT_ONCE} at once, ${rounds} times`;
 }
 
 /** So that no caller's requests stay together. */

@@ -6,7 +6,7 @@ import { keysIn } from "./needles.ts";
 import { codeIn } from "./plant.ts";
 import type { Aim } from "./probe.ts";
 import { ROUTE_PROBES, TOOL_PROBES } from "./probes.ts";
-import { type Figures, type Notes, openNotes, type Report } from "./report.ts";
+import { type Listener, type Notes, openNotes, type Report } from "./report.ts";
 import { callsOf, twinsDiffer } from "./walk.ts";
 import { type Answer, type Ask, textOf } from "./world.ts";
 
@@ -33,9 +33,9 @@ const MOST_TRIES = 3;
 export async function checkDeployment(
   base: string,
   tokens: readonly [string, string],
-  told: (figures: Figures) => void = () => {},
+  listener: Listener = {},
 ): Promise<Report> {
-  const notes = openNotes(told);
+  const notes = openNotes(listener);
   const ask = asker(base.replace(/\/+$/, ""), notes);
   const [one, other] = [await holderOf(ask, tokens[0]), await holderOf(ask, tokens[1])];
   if (one.org === other.org && one.user === other.user)

@@ -40,8 +40,18 @@ export interface Report {
 
 export type Notes = ReturnType<typeof openNotes>;
 
-/** Collects what the phases find and count. `told` hears of each phase as it ends. */
-export function openNotes(told: (figures: Figures) => void) {
+/** Who hears what a check is at. */
+export interface Listener {
+  /** A phase has begun. */
+  began?(phase: Phase): void;
+  /** How far it has come. */
+  came?(phase: Phase, how_far: string): void;
+  /** It has ended. */
+  told?(figures: Figures): void;
+}
+
+/** Collects what the phases find and count. */
+export function openNotes({ began, came, told }: Listener = {}) {
   const findings: Finding[] = [];
   const phases: Figures[] = [];
   const sentences = new Set<string>();
@@ -59,16 +69,19 @@ export function openNotes(told: (figures: Figures) => void) {
       counted.requests++;
       counted.bytes += bytes;
     },
+    /** How far the phase that runs has come. */
+    come: (how_far: string) => came?.(present, how_far),
     /** Runs a phase; it gives what it looked at. Throws what the phase throws. */
     async run(phase: Phase, work: () => Promise<string>) {
       present = phase;
       counted = { requests: 0, bytes: 0 };
+      began?.(phase);
       const started = performance.now();
       const looked_at = await work();
       const found = findings.filter((finding) => finding.phase === phase).length;
       const figures = { phase, looked_at, ...counted, ms: milliseconds(started), findings: found };
       phases.push(figures);
-      told(figures);
+      told?.(figures);
     },
     report: (): Report => ({ phases, findings }),
   };

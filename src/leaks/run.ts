@@ -17,13 +17,13 @@ import { crowd } from "./crowd.ts";
 import { METHOD_PROBES } from "./method_probes.ts";
 import { type Planted, plant } from "./plant.ts";
 import { ROUTE_PROBES, TOOL_PROBES } from "./probes.ts";
-import { type Figures, type Notes, openNotes, PHASES, type Phase, type Report } from "./report.ts";
+import { type Listener, type Notes, openNotes, PHASES, type Phase, type Report } from "./report.ts";
 import { tryScopes } from "./scopes.ts";
 import { checkProbes, type Parties, type Probes, walk, walkStreams } from "./walk.ts";
 import { type Cast, copyOf, openCast, openWorld, type Tamper, type Urls, type World } from "./world.ts";
 
 /** How a check is run; all of it is what `brain leak-check` does. */
-export interface LeakCheckOptions {
+export interface LeakCheckOptions extends Listener {
   readonly depth?: Depth;
   readonly phases?: readonly Phase[];
   readonly probes?: Probes;
@@ -34,8 +34,6 @@ export interface LeakCheckOptions {
   readonly planted?: () => Promise<unknown>;
   /** Ends it, with what `throwIfAborted` throws. */
   readonly signal?: AbortSignal;
-  /** Hears of each phase as it ends. */
-  readonly told?: (figures: Figures) => void;
 }
 
 /** The canaries, as they lie in a database and in its copies. */
@@ -51,9 +49,9 @@ const ROWS: Record<Depth, number> = { short: 200, full: 1000 };
  * database must be migrated and empty but for what was sown, and is left full. Throws what PostgreSQL throws where it cannot be reached.
  */
 export async function checkLeaks(urls: Urls, options: LeakCheckOptions = {}): Promise<Report> {
-  const { depth = "full", phases = PHASES, tamper, sown, planted, signal, told = () => {} } = options;
+  const { depth = "full", phases = PHASES, tamper, sown, planted, signal } = options;
   const { probes = { routes: ROUTE_PROBES, tools: TOOL_PROBES, methods: METHOD_PROBES } } = options;
-  const notes = openNotes(told);
+  const notes = openNotes(options);
   const world = await openWorld(urls, notes, sown ? copyOf(sown.cast) : openCast(depth), tamper, signal);
   try {
     const ground = sown?.ground ?? (await plantAll(world, notes, signal));
@@ -73,7 +71,7 @@ export async function checkLeaks(urls: Urls, options: LeakCheckOptions = {}): Pr
  * cannot be done.
  */
 export async function sow(urls: Urls, depth: Depth): Promise<Sown> {
-  const notes = openNotes(() => {});
+  const notes = openNotes();
   const cast = openCast(depth);
   const world = await openWorld(urls, notes, cast);
   try {

@@ -1,5 +1,5 @@
 import type { Offer } from "../mcp/offer.ts";
-import { ghostAim, type Twins, type TwinsFor } from "./aims.ts";
+import { ghostAim, openTurns, type Twins, type TwinsFor } from "./aims.ts";
 import { NOBODY, nameOf, type Person } from "./cast.ts";
 import { methodsOf } from "./method_probes.ts";
 import type { Planted } from "./plant.ts";
@@ -109,7 +109,10 @@ export function pairsOf({ callers, planted }: Parties, how_many: Victims): { cal
   });
 }
 
-/** Everybody asks everything of everybody else, and the same of what is not there. */
+/**
+ * Everybody asks everything of everybody else, and the same of what is not there. A colleague and a twin are asked for
+ * a memory of each fate, others for one; and what aims at nobody is asked beside the questions to those two.
+ */
 export async function walk(
   world: World,
   parties: Parties,
@@ -127,28 +130,39 @@ export async function walk(
   const streams = new Map<Person, Stream>();
   for (const { person } of parties.planted) streams.set(person, await openStream(world, person));
   const pairs = pairsOf(parties, victims);
+  const count = pairs.flatMap(({ victims }) => victims).length;
+  let done = 0;
+  const near = pairsOf(parties, "two");
+  const inTurn = openTurns();
   await Promise.all(
-    pairs.map(async ({ caller, victims }) => {
+    pairs.map(async ({ caller, victims }, index) => {
       for (const victim of victims) {
-        const twins = await twinsFor(caller, victim, streams.get(victim.person)?.session_id ?? "");
+        const all = await twinsFor(caller, victim, streams.get(victim.person)?.session_id ?? "");
+        const is_near = near[index]?.victims.includes(victim) ?? false;
+        const twins = is_near ? all : inTurn(victim, all);
         for (const call of aimed)
-          if (!call.is_of_org || victim.person.org !== caller.org) await callTwice(world, caller, call, twins);
+          if (!call.is_of_org || victim.person.org !== caller.org) await callWith(world, caller, call, twins, is_near);
+        world.notes.come(`${++done} of ${count} pairs`);
       }
     }),
   );
   await Promise.all([...streams.values()].map((stream) => stream.close()));
-  return `${calls.length} probes, ${pairs.flatMap(({ victims }) => victims).length} pairs of caller and victim`;
+  return `${calls.length} probes, ${count} pairs of caller and victim`;
 }
 
-async function callTwice(world: World, caller: Person, call: Call, { aim, ghost }: Twins) {
+/** Asks of both. What is the same of both aims at nobody: it is asked once, or not at all. */
+async function callWith(world: World, caller: Person, call: Call, { aim, ghost }: Twins, with_aimless: boolean) {
   const { probe, reads, is_of_org, asks } = call;
   const ghosts = asks(ghost);
   for (const [index, asked] of asks(aim).entries()) {
     const other = ghosts[index];
     if (!other) throw new Error(`the probe ${probe} asks less of what is not there`);
     const options = { probe, may_store: !reads, is_of_org };
-    const answers = [await world.ask(caller, asked, options), await world.ask(caller, other, options)] as const;
-    compareTwins(world, caller, probe, answers, { aim, ghost });
+    const is_aimless = Bun.deepEquals(asked, other);
+    if (is_aimless && !with_aimless) continue;
+    const answer = await world.ask(caller, asked, options);
+    if (is_aimless) continue;
+    compareTwins(world, caller, probe, [answer, await world.ask(caller, other, options)], { aim, ghost });
   }
 }
 

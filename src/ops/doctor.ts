@@ -117,6 +117,14 @@ async function sizes(tx: postgres.ISql): Promise<Finding[]> {
     select exists (
       select from pg_attribute where attrelid = to_regclass('brain.space_sizes') and attname = 'is_sum') as there`;
   if (!known?.there) return [{ about, verdict: "odd", said: "there is nothing that keeps it yet" }];
+  const wrong = await wronglySized(tx);
+  if (wrong === 0) return [{ about, verdict: "good", said: "is what they say" }];
+  const said = `is not what ${wrong} of them say: totals of lists are wrong. docs/operations.md says how to count anew`;
+  return [{ about, verdict: "bad", said }];
+}
+
+/** How many spaces hold something else than what is kept of it. */
+export async function wronglySized(tx: postgres.ISql): Promise<number> {
   const [row] = await tx<{ wrong: number }[]>`
     with told as (
       select org_id, space_id, state, category, app_id, app, source, artifact_type, sum(memories) as memories
@@ -132,10 +140,7 @@ async function sizes(tx: postgres.ISql): Promise<Finding[]> {
     )
     select count(distinct (org_id, space_id))::int as wrong
     from ((table told except table held) union all (table held except table told)) as different`;
-  const wrong = row?.wrong ?? 0;
-  if (wrong === 0) return [{ about, verdict: "good", said: "is what they say" }];
-  const said = `is not what ${wrong} of them say: totals of lists are wrong. docs/operations.md says how to count anew`;
-  return [{ about, verdict: "bad", said }];
+  return row?.wrong ?? 0;
 }
 
 async function maker(place: Place): Promise<Finding[]> {

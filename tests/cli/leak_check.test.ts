@@ -24,7 +24,8 @@ describe("on a scratch database", () => {
         return rows.map(({ name }) => name);
       };
       const args = ["leak-check", "--short", "--only", "context,catalog", "--json"];
-      const { code, out } = await brain(args, { ROOT_DATABASE_URL: admin_url });
+      const { code, out, err } = await brain(args, { ROOT_DATABASE_URL: admin_url });
+      expect(err).toContain("canaries …\ncontext …\ncatalog …\n");
       const { phases, findings } = JSON.parse(out) as { phases: { phase: string }[]; findings: unknown[] };
       expect({ code, findings, phases: phases.map(({ phase }) => phase), left: await left() }).toEqual({
         code: 0,

@@ -52,6 +52,13 @@ export const SOME = {
 /** MCP beside its tools. */
 const METHODS = { routes: {}, tools: {}, methods: METHOD_PROBES };
 
+/** What reads sizes by their own policy alone; lists and /stats join the spaces, and show nothing where only that is gone. */
+const SIZES = {
+  routes: Object.fromEntries(Object.entries(ROUTE_PROBES).filter(([route]) => /^\w+ \/api\/v1\/graph\//.test(route))),
+  tools: {},
+  methods: {},
+};
+
 /** What tells by what it shows; a write into a broken wall may wait for its 17 seconds. */
 const READS = {
   routes: Object.fromEntries(Object.entries(SOME.routes).filter(([, { reads }]) => reads)),
@@ -122,6 +129,7 @@ export const MORE_PLANTS: Plant[] = [
     "counts",
     (owner) =>
       owner.unsafe("alter policy within_spaces on brain.space_sizes using (org_id = (select app.current_org_id()))"),
+    SIZES,
   ],
   [
     "a view that sees as its owner, in place of a table",
