@@ -113,9 +113,13 @@ async function embed(database: Database, embedder: Embedder, job: Job) {
     if (vectors.length > 0)
       await tx`
         insert into brain.memory_embeddings (space_id, embedding_space, memory_id, code, vector)
-        select space_id, ${embedding_space}, memories.id, code::varbit, decode(vector, 'hex')
+        select space_id, ${embedding_space}, id, code::varbit, decode(vector, 'hex')
         from json_to_recordset(${JSON.stringify(rows)}::text::json) as made (id uuid, said text, code text, vector text)
-        join brain.memories on memories.id = made.id and content_key::text = said and state <> 'deleted'
+        cross join lateral (
+          -- By its key: joined, all of the space were read for each hundred where nobody had analyzed the table.
+          select space_id from brain.memories
+          where memories.id = made.id and content_key::text = said and state <> 'deleted' limit 1
+        ) as memory
         on conflict do nothing`;
     await tx`select app.finish_job(${job.id})`;
   });
