@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import postgres from "postgres";
 import type { Caller, Database } from "../../src/db.ts";
+import { workOnce } from "../../src/embeddings/worker.ts";
 import { deleteAllMemories } from "../../src/memories/delete.ts";
 import { filterOf } from "../../src/memories/filter.ts";
 import type { MemoryFilter } from "../../src/memories/filter_schema.ts";
@@ -9,6 +10,7 @@ import { addMemories, addMemory, updateMemory } from "../../src/memories/service
 import { suggest } from "../../src/memories/suggest.ts";
 import { accessLog } from "../../src/recalls/service.ts";
 import { searchMemories } from "../../src/search/service.ts";
+import { openStandIn } from "../support/embedder.ts";
 import { countedOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
 
@@ -309,6 +311,40 @@ test("a page of who was shown a memory reads the entries of that page, and no co
   );
   await fresh.close();
   expect(read / 8).toBeLessThanOrEqual(30 * 2 + 5); // what is about it, for the page and for the total, and the page
+});
+
+test("a worker looks what it embeds up by key, in a space that nobody has analyzed", async () => {
+  const stand_in = openStandIn();
+  const fresh = await openWorld();
+  const { post } = fresh.api({ org: "acme", sub: "few" });
+  await post("/memories", { content: "the first" });
+  await fresh.database.openEmbeddingSpaces("stand-in", 64);
+  await post("/memories/batch", { memories: Array.from({ length: 50 }, (_, n) => ({ content: `row ${n}` })) });
+  const admin = postgres(fresh.urls.admin_url, { max: 1, connection: { session_replication_role: "replica" } });
+  await admin`
+    insert into brain.memories (org_id, id, space_id, owner_id, owner, updated_by, app_id, app, content)
+    select org_id, gen_random_uuid(), space_id, owner_id, owner, owner, app_id, app, 'memory ' || n
+    from brain.memories cross join generate_series(1, 3000) as n where content = 'the first'`;
+  await admin.end();
+  const read = await countedOf(
+    fresh,
+    async (sql) => {
+      const [row] = await sql<{ read: number }[]>`
+        select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
+        where relid = 'brain.memories'::regclass`;
+      return row?.read ?? 0;
+    },
+    async (database) => {
+      while ((await workOnce(database, stand_in.embedder, () => {})) > 0);
+    },
+  );
+  const [{ embedded } = { embedded: 0 }] = await fresh.owner<{ embedded: number }[]>`
+    select count(*)::int as embedded from brain.memory_embeddings`;
+  await fresh.close();
+  stand_in.close();
+  expect(embedded).toBeGreaterThanOrEqual(50);
+  expect(read / embedded).toBeLessThan(8); // to be read, to be stored, and by the reference
 });
 
 test("what a write reads does not grow with what is there, whatever the planner has been told", async () => {
