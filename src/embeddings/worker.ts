@@ -91,7 +91,13 @@ async function embed(database: Database, embedder: Embedder, job: Job) {
     const [space] = await tx<{ model: string; dimensions: number }[]>`
       select model, dimensions from brain.embedding_spaces where id = ${embedding_space} and state <> 'former'`;
     const memories = await tx<{ id: string; content: string; said: string }[]>`
-      select id, content, content_key::text as said from brain.memories where id = any (${memory_ids}::uuid[]) and state <> 'deleted'`;
+      select id, content, said
+      from unnest(${memory_ids}::uuid[]) as wanted (id)
+      cross join lateral (
+        -- By its key, here and below: in one go all of the space are read where nobody has analyzed the table.
+        select content, content_key::text as said from brain.memories
+        where memories.id = wanted.id and state <> 'deleted' limit 1
+      ) as memory`;
     return { space, memories };
   });
   const vectors =
@@ -116,7 +122,6 @@ async function embed(database: Database, embedder: Embedder, job: Job) {
         select space_id, ${embedding_space}, id, code::varbit, decode(vector, 'hex')
         from json_to_recordset(${JSON.stringify(rows)}::text::json) as made (id uuid, said text, code text, vector text)
         cross join lateral (
-          -- By its key: joined, all of the space were read for each hundred where nobody had analyzed the table.
           select space_id from brain.memories
           where memories.id = made.id and content_key::text = said and state <> 'deleted' limit 1
         ) as memory
