@@ -9,7 +9,7 @@ import { ofSpaces } from "./terms.ts";
 /** How long a search waits for its query's vector before it answers without. */
 const PATIENCE_MS = 3000;
 /** Whose signs are nearest: so many are compared exactly. Recall against exact search is in docs/benchmarks.md. */
-const NEAREST = 500;
+export const NEAREST = 500;
 
 /** So many more are looked at first; all of them only where filters leave too few. */
 const SPARE = 200;

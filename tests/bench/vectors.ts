@@ -3,7 +3,7 @@ import type { Tx } from "../../src/db.ts";
 import { stored } from "../../src/embeddings/codes.ts";
 import { ANY } from "../../src/memories/filter.ts";
 import { parseQuery } from "../../src/search/query.ts";
-import { semanticHits } from "../../src/search/semantic.ts";
+import { NEAREST, semanticHits } from "../../src/search/semantic.ts";
 import { seededRandom } from "../support/random.ts";
 import { freshDatabase, stopServer } from "../support/server.ts";
 import { mean, quantile, table, writeSection } from "./report.ts";
@@ -20,7 +20,7 @@ export async function benchVectors(counts: readonly number[], dimensions: readon
   await stopServer();
   writeSection(
     "Vectors",
-    `\`bun run bench vectors\`: signs compared in the database under the policies, the 500 nearest ranked by 12-bit vectors, against the cosine of the exact vectors; ${QUERIES} queries, recall of the exact ten. Vectors are clustered like those of texts: a direction common to all, ${CLUSTERS} clusters, and noise. The time is that of the leg alone.
+    `\`bun run bench vectors\`: signs compared in the database under the policies, the ${NEAREST} nearest ranked by 12-bit vectors, against the cosine of the exact vectors; ${QUERIES} queries, recall of the exact ten. Vectors are clustered like those of texts: a direction common to all, ${CLUSTERS} clusters, and noise. The time is that of the leg alone.
 
 ${table(["memories", "dimensions", "recall@10", "p50 ms", "p95 ms"], rows)}`,
   );

@@ -11,7 +11,7 @@ import { suggest } from "../../src/memories/suggest.ts";
 import { accessLog } from "../../src/recalls/service.ts";
 import { searchMemories } from "../../src/search/service.ts";
 import { openStandIn } from "../support/embedder.ts";
-import { countedOf } from "../support/reads.ts";
+import { countedOf, rowsReadOf } from "../support/reads.ts";
 import { openWorld, type World } from "../support/world.ts";
 
 /**
@@ -261,20 +261,10 @@ test("a search looks up the entities it may name by their keys, however many the
     cross join generate_series(1, 1000) as n`;
   await admin`vacuum analyze`;
   await admin.end();
-  const read = await countedOf(
-    fresh,
-    async (sql) => {
-      const [row] = await sql<{ read: number }[]>`
-        select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
-        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
-        where relid = 'brain.entities'::regclass`;
-      return row?.read ?? 0;
-    },
-    async (database) => {
-      for (let times = 0; times < 8; times++)
-        await searchMemories(database.callerFor(few, "rest", ""), { query: "row of thing 7" });
-    },
-  );
+  const read = await countedOf(fresh, rowsReadOf("brain.entities"), async (database) => {
+    for (let times = 0; times < 8; times++)
+      await searchMemories(database.callerFor(few, "rest", ""), { query: "row of thing 7" });
+  });
   await fresh.close();
   expect(read / 8).toBeLessThan(10); // of the thousand of its own
 });
@@ -295,20 +285,10 @@ test("a page of who was shown a memory reads the entries of that page, and no co
     where access_entity = 'user:' || sub`;
   await admin`vacuum analyze`;
   await admin.end();
-  const read = await countedOf(
-    fresh,
-    async (sql) => {
-      const [row] = await sql<{ read: number }[]>`
-        select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
-        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
-        where relid = 'brain.memory_access_log'::regclass`;
-      return row?.read ?? 0;
-    },
-    async (database) => {
-      for (let times = 0; times < 8; times++)
-        expect((await accessLog(database.callerFor(few, "rest", ""), body.id, { size: 5 })).total).toBe(30);
-    },
-  );
+  const read = await countedOf(fresh, rowsReadOf("brain.memory_access_log"), async (database) => {
+    for (let times = 0; times < 8; times++)
+      expect((await accessLog(database.callerFor(few, "rest", ""), body.id, { size: 5 })).total).toBe(30);
+  });
   await fresh.close();
   expect(read / 8).toBeLessThanOrEqual(30 * 2 + 5); // what is about it, for the page and for the total, and the page
 });
@@ -326,19 +306,9 @@ test("a worker looks what it embeds up by key, in a space that nobody has analyz
     select org_id, gen_random_uuid(), space_id, owner_id, owner, owner, app_id, app, 'memory ' || n
     from brain.memories cross join generate_series(1, 3000) as n where content = 'the first'`;
   await admin.end();
-  const read = await countedOf(
-    fresh,
-    async (sql) => {
-      const [row] = await sql<{ read: number }[]>`
-        select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
-        from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
-        where relid = 'brain.memories'::regclass`;
-      return row?.read ?? 0;
-    },
-    async (database) => {
-      while ((await workOnce(database, stand_in.embedder, () => {})) > 0);
-    },
-  );
+  const read = await countedOf(fresh, rowsReadOf("brain.memories"), async (database) => {
+    while ((await workOnce(database, stand_in.embedder, () => {})) > 0);
+  });
   const [{ embedded } = { embedded: 0 }] = await fresh.owner<{ embedded: number }[]>`
     select count(*)::int as embedded from brain.memory_embeddings`;
   await fresh.close();

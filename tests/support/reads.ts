@@ -27,3 +27,13 @@ export async function countedOf(
     await sql.end();
   }
 }
+
+/** Counts the rows of a table that have been read, by whatever way. */
+export const rowsReadOf = (table: string) => async (sql: postgres.Sql) => {
+  const [row] = await sql<{ read: number }[]>`
+    select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as read
+    from pg_stat_get_snapshot_timestamp() as cleared, pg_stat_user_tables
+    where relid = ${table}::text::regclass`;
+  if (!row) throw new Error(`there is no table ${table}`);
+  return row.read;
+};
