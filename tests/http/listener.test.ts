@@ -101,3 +101,33 @@ test("addresses are told apart by what a trusted proxy says, and by nothing the 
   expect(await knock("2001:db8::1")).toEqual([401, "2"]);
   expect(await knock("2001:db8::2")).toEqual([401, "1"]);
 });
+
+describe("a large answer", () => {
+  /** What comes of /openapi.json, read by read; an address of its own each time, so that no limit is met. */
+  const reads = (version: string, from: string) =>
+    new Promise<string[]>((resolve) => {
+      const { hostname, port } = new URL(service.url);
+      const socket = connect(Number(port), hostname);
+      const all: string[] = [];
+      socket.on("data", (bytes) => all.push(String(bytes)));
+      socket.on("close", () => resolve(all));
+      const headers = [`Host: ${hostname}`, `X-Forwarded-For: ${from}`, "Connection: close"].join("\r\n");
+      socket.write(`GET /openapi.json HTTP/${version}\r\n${headers}\r\n\r\n`);
+    });
+
+  test("comes with its headers, not after each of them", async () => {
+    const [first = "", ...rest] = await reads("1.1", "198.51.100.1");
+    expect(first).toContain("\r\n\r\n");
+    expect(header(first, "x-request-id")).toBeString();
+    expect(header(first, "transfer-encoding")).toBe("chunked");
+    expect(first.length).toBeGreaterThan(15_000);
+    const [, , chunk = ""] = /\r\n\r\n([0-9a-f]+)\r\n(.*)\r\n0\r\n\r\n$/s.exec([first, ...rest].join("")) ?? [];
+    expect(JSON.parse(chunk)).toHaveProperty("openapi", "3.1.0");
+  });
+
+  test("is whole for a client of HTTP/1.0 too, such as an older proxy", async () => {
+    const answer = (await reads("1.0", "198.51.100.2")).join("");
+    expect(header(answer, "transfer-encoding")).toBeUndefined();
+    expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))).toHaveProperty("openapi", "3.1.0");
+  });
+});
