@@ -4,8 +4,9 @@ import { codeIn } from "./plant.ts";
 import { callsOf, type Parties, type Probes, pairsOf, type Victims } from "./walk.ts";
 import type { Ask, AskOptions, World } from "./world.ts";
 
-/** Many for a few connections; all that wait for one are answered long before the service gives up. */
+/** Many for a few connections. On a busy machine some wait longer than the service lets them: those ask again. */
 const AT_ONCE = 200;
+const TRIES = 5;
 
 /** What only reads, by all callers at the same time, over the pool's few connections. Every answer is scanned. */
 export async function crowd(
@@ -30,8 +31,11 @@ export async function crowd(
     await Promise.all(
       Array.from({ length: AT_ONCE }, async () => {
         for (const { caller, asked, options } of waiting)
-          if (codeIn(await world.ask(caller, asked, options)) === "UNAVAILABLE")
-            world.notes.find(`${options.probe} as ${nameOf(caller)}: not answered, so nothing was seen of it.`);
+          for (let tries = 1; codeIn(await world.ask(caller, asked, options)) === "UNAVAILABLE"; tries++)
+            if (tries === TRIES) {
+              world.notes.find(`${options.probe} as ${nameOf(caller)}: not answered, so nothing was seen of it.`);
+              break;
+            }
       }),
     );
     world.notes.come(`${round + 1} of ${rounds} times`);

@@ -8,7 +8,7 @@ import { startTestServer } from "../support/server.ts";
 import { ada, ben, cyd, eve, openWorld, SETTINGS, tokenFor, type World } from "../support/world.ts";
 
 /** It starts, prepares and migrates a database before it does anything. */
-const PATIENCE = 30_000;
+const PATIENCE = 90_000;
 
 describe("on a scratch database", () => {
   test(

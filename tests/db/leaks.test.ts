@@ -94,6 +94,32 @@ test(
 );
 
 test(
+  "what a crowd is not answered, though it asks again, is found",
+  async () => {
+    const once = new Set<string | null>();
+    const refused = () => Response.json({ code: "UNAVAILABLE" }, { status: 503 });
+    const { "GET /health/live": live, "GET /health/ready": ready } = ROUTE_PROBES;
+    if (!live || !ready) throw new Error("no probes to ask");
+    const { findings } = await checkAfter(nothing, {
+      phases: ["crowd"],
+      probes: { routes: { "GET /health/live": live, "GET /health/ready": ready }, tools: {}, methods: {} },
+      tamper: async ({ url, headers }, response) => {
+        if (url.endsWith("/health/ready")) return refused();
+        const token = headers.get("authorization");
+        if (!url.endsWith("/health/live") || once.has(token)) return response;
+        once.add(token);
+        return refused();
+      },
+    });
+    expect(once.size).toBeGreaterThan(1);
+    expect(findings.length).toBeGreaterThan(0);
+    for (const { said } of findings)
+      expect(said).toMatch(/^GET \/health\/ready in a crowd as .*: not answered, so nothing was seen of it\.$/);
+  },
+  PATIENCE,
+);
+
+test(
   "a route, a tool or a method without a probe is found, and a probe for nothing",
   async () => {
     const { "GET /docs": page = ROUTE_PROBES["GET /openapi.json"], ...others } = ROUTE_PROBES;
