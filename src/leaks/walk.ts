@@ -209,8 +209,8 @@ export function twinsDiffer(answers: readonly [Answer, Answer], { aim, ghost }: 
   return (["status", "headers", "body"] as const).filter((part) => one[part] !== other[part]);
 }
 
-/** Headers that differ from request to request by nature; the length by the digits of took_ms, and the body is compared. */
-const PASSING = /^(x-request-id|date|x-ratelimit-.*|retry-after|content-length)$/;
+/** Headers that differ from request to request by nature; the length, or that none is told, by the digits of took_ms. The body is compared. */
+const PASSING = /^(x-request-id|date|x-ratelimit-.*|retry-after|content-length|transfer-encoding)$/;
 
 /** An answer without what differs from request to request, and with what was aimed at named by its kind. */
 export function steady({ status, headers, text }: Answer, names: readonly Name[] = []) {
