@@ -1,5 +1,5 @@
 --! Previous: sha1:6c9bc3d3138be4cd38017a5c3ad012134ae19973
---! Hash: sha1:327e0f8ac8212984d97ee7d75ac5ef3bb48964b5
+--! Hash: sha1:c55aa14595f96649ae294cdad95e7e47b8148347
 --! Message: sealing and recalls in fewer steps
 
 -- The audit is chained and recalls are written in fewer steps: an org's events by one update, what the index on recalled
@@ -293,7 +293,7 @@ revoke all on function app.framed_field(text), app.framed_list(text[]) from publ
 create or replace function app.seal_audit(max_events int) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
--- One plan for good, which looks each row up by its key.
+-- One plan for good, which goes to each row by an index or its place.
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -306,7 +306,7 @@ declare
   waiting constant uuid[] := array(select distinct org_id from brain.audit_events where seq is null);
   chain record;
   event record;
-  ids uuid[];
+  places tid[];
   digests bytea[];
   hashes bytea[];
 begin
@@ -318,29 +318,30 @@ begin
     order by sealed_at, org_id
     for update skip locked
   loop
-    ids := '{}';
+    places := '{}';
     digests := '{}';
     hashes := '{}';
     -- All but the number and the hash before is framed for all of them at once: what depends on those is left to do
     -- for one after the other.
     for event in
-      select id, digest,
+      select place, digest,
              ',' || app.framed_field(id::text) || ',' || app.framed_field(moment) || ',' || app.framed_field(user_id::text)
              || ',' || app.framed_field(action) || ',' || app.framed_field(outcome) || ',' || app.framed_field(code)
              || ',' || app.framed_field(targets) || ',' || app.framed_field(changed)
              || ',' || app.framed_field(request_id) || ',' || app.framed_field(encode(digest, 'hex')) as framed
       from (
-        select at, id, user_id, action, outcome, code, request_id,
+        select place, at, id, user_id, action, outcome, code, request_id,
                to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as moment,
                app.framed_list(targets) as targets, app.framed_list(changed) as changed,
                sha256(convert_to(
                  app.framed_field(salt::text) || ',' || app.framed_field(sub) || ',' || app.framed_field(app)
                  || ',' || app.framed_field(spaces), 'UTF8')) as digest
         from (
-          select *, app.framed_list(access_entities) as spaces from brain.audit_events
+          select ctid as place, *, app.framed_list(access_entities) as spaces from brain.audit_events
           where org_id = chain.org_id and seq is null
           order by at, id
           limit least(max_of_one, max_events - sealed)
+          for update
         ) as appended
         offset 0
       ) as digested
@@ -349,25 +350,20 @@ begin
       chain.seq := chain.seq + 1;
       chain.hash := sha256(
         chain.hash || convert_to(app.framed_field(chain.seq::text) || event.framed, 'UTF8'));
-      ids := ids || event.id;
+      places := places || event.place;
       digests := digests || event.digest;
       hashes := hashes || chain.hash;
     end loop;
     -- Another process may have sealed them since they were looked for.
-    continue when cardinality(ids) = 0;
+    continue when cardinality(places) = 0;
 
-    -- Each is fenced off by a limit: joined, the planner took the org's events for few and read all of them.
+    -- By their places, which they keep while they are locked: told little of the table, the planner looked for each id
+    -- among all events of the org.
     update brain.audit_events
-    set seq = next.seq, hash = next.hash, payload_digest = next.digest
-    from (
-      select appended.ctid, chain.seq - cardinality(ids) + place as seq, digest, hash
-      from unnest(ids, digests, hashes) with ordinality as sealed (id, digest, hash, place)
-      cross join lateral (
-        select ctid from brain.audit_events where org_id = chain.org_id and audit_events.id = sealed.id limit 1
-      ) as appended
-    ) as next
-    where audit_events.ctid = next.ctid;
-    sealed := sealed + cardinality(ids);
+    set seq = chain.seq - cardinality(places) + next.number, hash = next.hash, payload_digest = next.digest
+    from unnest(places, digests, hashes) with ordinality as next (place, digest, hash, number)
+    where audit_events.ctid = next.place;
+    sealed := sealed + cardinality(places);
     update brain.audit_chains
     set seq = chain.seq, hash = chain.hash, sealed_at = clock_timestamp()
     where org_id = chain.org_id;
