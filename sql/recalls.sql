@@ -23,19 +23,21 @@ as $$
 begin
   perform app.limit_time();
   insert into brain.memory_access_log (org_id, space_id, at, user_id, sub, app, kind, memory_ids)
-  select person.org_id, memory.space_id, recall.at, person.id, recall.sub, recall.app, recall.kind,
-         array_agg(recalled.id order by place)
-  from rows from (
-    jsonb_to_recordset(recalls) as (org text, sub text, app text, kind text, at timestamptz, memory_ids uuid[])
-  ) with ordinality as recall (org, sub, app, kind, at, memory_ids, number)
+  select person.org_id, shown.space_id, recall.at, person.id, recall.sub, recall.app, recall.kind, shown.ids
+  from jsonb_to_recordset(recalls) as recall (org text, sub text, app text, kind text, at timestamptz, memory_ids uuid[])
   cross join lateral (
     select org_id, id from brain.users where org_id = app.org_key(recall.org) and users.sub = recall.sub limit 1
   ) as person
-  cross join unnest(recall.memory_ids) with ordinality as recalled (id, place)
   cross join lateral (
-    select space_id from brain.memories where org_id = person.org_id and memories.id = recalled.id limit 1
-  ) as memory
-  group by person.org_id, person.id, memory.space_id, recall.number, recall.at, recall.sub, recall.app, recall.kind;
+    select memory.space_id, array_agg(recalled.id order by place) as ids
+    from unnest(recall.memory_ids) with ordinality as recalled (id, place)
+    cross join lateral (
+      select space_id from brain.memories where org_id = person.org_id and memories.id = recalled.id limit 1
+    ) as memory
+    group by memory.space_id
+  ) as shown;
+  -- What was gathered for the index goes into it in one go, sorted, and before anybody reads it.
+  perform gin_clean_pending_list('brain.memory_access_log_memory_ids_idx');
 end
 $$;
 comment on function app.log_recalls(jsonb) is 'Appends to the log of recalls. Called by the service only.';

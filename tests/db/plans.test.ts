@@ -293,6 +293,24 @@ test("a page of who was shown a memory reads the entries of that page, and no co
   expect(read / 8).toBeLessThanOrEqual(30 * 2 + 5); // what is about it, for the page and for the total, and the page
 });
 
+test("a sealer reads the events it chains, whatever the planner knows of those that are chained", async () => {
+  const fresh = await openWorld();
+  await fresh.api({ org: "acme", sub: "few" }).post("/memories", { content: "row" });
+  await fresh.owner`analyze brain.audit_events`; // of one event
+  const plant = (events: number) =>
+    fresh.owner`
+      insert into brain.audit_events (org_id, action) select app.org_key('acme'), 'planted' from generate_series(1, ${events})`;
+  await plant(3000);
+  while ((await fresh.database.sealAudit(10_000)) > 0);
+  await fresh.owner`vacuum brain.audit_events`;
+  await plant(30);
+  const read = await countedOf(fresh, rowsReadOf("brain.audit_events"), async (database) => {
+    expect(await database.sealAudit(1000)).toBe(30);
+  });
+  await fresh.close();
+  expect(read).toBeLessThanOrEqual(30 * 5); // to see that they are there, what they say, by key, to be written
+});
+
 test("a worker looks what it embeds up by key, in a space that nobody has analyzed", async () => {
   const stand_in = openStandIn();
   const fresh = await openWorld();

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { startSealer } from "../../src/audit/sealer.ts";
 import { createLog } from "../../src/log.ts";
 import { eraseFromAudit, verifyAudit } from "../../src/ops/audit.ts";
@@ -293,6 +295,38 @@ describe("the chain", () => {
       unsealed: 0,
       faults: [],
     });
+  });
+
+  test("goes on from what an older release chained, whatever stands in an event", async () => {
+    const odd = await openWorld();
+    const plant = () => odd.owner`
+      insert into brain.audit_events (org_id, action, code, user_id, sub, app, access_entities, targets, changed, request_id)
+      select app.org_key('odd'), action, code, user_id, sub, app, access_entities, targets, changed, request_id
+      from (values
+        ('none', null, null::uuid, null, null, null::text[], '{}'::text[], '{}'::text[], null),
+        ('one', 'CODE', gen_random_uuid(), 'ada', 'rest', '{user:ada}', '{a}', '{content}', 'request'),
+        ('several', '', null, '', '', '{user:ada,org:x}', '{a,b,"c,d"}', '{tags,content}', '-'),
+        ('äöü 漢字 🧠', 'ß', null, 'Zoë 🧠', 'アプリ', '{user:Zoë}', '{漢}', '{ä,ö}', 'é'),
+        ('nulls', null, null, 'x', null, null, '{}', '{}', null),
+        ('empty text', null, null, 'x', 'y', '{""}', '{""}', '{"",""}', '')
+      ) as planted (action, code, user_id, sub, app, access_entities, targets, changed, request_id)`;
+    const [older] =
+      readFileSync(join(import.meta.dir, "../../migrations/committed/000003-the-audit.sql"), "utf8").match(
+        /create or replace function app\.seal_audit[\s\S]*?\n\$\$;/,
+      ) ?? [];
+    const [newer] = await odd.owner<{ definition: string }[]>`
+      select pg_get_functiondef('app.seal_audit(int)'::regprocedure) as definition`;
+    if (!older || !newer) throw new Error("nothing to seal with");
+    await plant();
+    await odd.owner.unsafe(older);
+    expect(await odd.database.sealAudit(100)).toBe(6);
+    await odd.owner.unsafe(newer.definition);
+    await plant();
+    expect(await odd.database.sealAudit(3)).toBe(3); // and the rest from where that ended
+    expect(await odd.database.sealAudit(100)).toBe(3);
+    expect(await odd.database.sealAudit(100)).toBe(0);
+    expect(await verifyAudit(odd.urls.owner_url)).toMatchObject([{ seq: 12, unsealed: 0, erased: 0, faults: [] }]);
+    await odd.close();
   });
 
   test("is made by a service that runs, each second, and once more as it stops", async () => {

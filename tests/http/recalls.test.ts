@@ -116,6 +116,20 @@ test("the writer is at most a second behind, and writes the rest when it stops",
   await database.close();
 });
 
+test("what is written is sorted into its index at once: no reader goes through what is left to sort in", async () => {
+  const id = await store(ada, "recalled and sorted in");
+  await world.api(ada).get(`/memories/${id}`);
+  while ((await world.database.writeRecalls()) > 0);
+  const sortIn = async () => {
+    const [row] = await world.owner<{ pages: number }[]>`
+      select gin_clean_pending_list('brain.memory_access_log_memory_ids_idx')::int as pages`;
+    return row?.pages;
+  };
+  expect(await sortIn()).toBe(0);
+  await world.owner`update brain.memory_access_log set memory_ids = memory_ids || ${id}::uuid`;
+  expect(await sortIn()).toBeGreaterThan(0); // what another way writes is gathered
+});
+
 test("while the database is away recalls wait, and are written once it is back", async () => {
   let is_away = true;
   const failed: unknown[] = [];
