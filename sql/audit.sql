@@ -225,7 +225,8 @@ as $$
 declare
   max_of_one constant int := 500;
   sealed int := 0;
-  waiting constant uuid[] := array(select distinct org_id from brain.audit_events where seq is null);
+  -- In one order: two that made the chains of new orgs in different ones would wait for each other.
+  waiting constant uuid[] := array(select distinct org_id from brain.audit_events where seq is null order by org_id);
   chain record;
   event record;
   places tid[];

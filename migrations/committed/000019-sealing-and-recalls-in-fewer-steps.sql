@@ -1,5 +1,5 @@
 --! Previous: sha1:6c9bc3d3138be4cd38017a5c3ad012134ae19973
---! Hash: sha1:c55aa14595f96649ae294cdad95e7e47b8148347
+--! Hash: sha1:7d45bc707ebc94cafb6de4418d8e43c2c4dc4076
 --! Message: sealing and recalls in fewer steps
 
 -- The audit is chained and recalls are written in fewer steps: an org's events by one update, what the index on recalled
@@ -303,7 +303,8 @@ as $$
 declare
   max_of_one constant int := 500;
   sealed int := 0;
-  waiting constant uuid[] := array(select distinct org_id from brain.audit_events where seq is null);
+  -- In one order: two that made the chains of new orgs in different ones would wait for each other.
+  waiting constant uuid[] := array(select distinct org_id from brain.audit_events where seq is null order by org_id);
   chain record;
   event record;
   places tid[];

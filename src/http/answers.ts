@@ -122,8 +122,9 @@ async function inOnePiece(response: Response): Promise<Response> {
 const streamOf = (text: string) =>
   new ReadableStream({
     type: "direct",
-    pull(controller) {
+    async pull(controller) {
       controller.write(text);
+      await controller.flush(true); // or what its reader has not taken yet would not count as under way, and be cut at a stop
       controller.end();
     },
   });

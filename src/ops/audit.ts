@@ -148,15 +148,20 @@ const listed = (fields: string[]) => (fields.length === 0 ? null : framed(...fie
  * how many. That it was done is an event of its own. Throws what PostgreSQL throws.
  */
 export async function eraseFromAudit(owner_url: string, { org, sub }: { org: string; sub: string }): Promise<number> {
-  return asOwner(owner_url, (owner) =>
-    owner.begin(async (tx) => {
-      // An event that is not chained yet has no digest to be kept by. The lock waits for a sealer at work, or it would
-      // be passed over here.
-      await tx`select from brain.audit_chains where org_id = app.org_key(${org}) for update`;
-      const theirs = tx`
-        org_id = app.org_key(${org}) and (sub = ${sub} or ${`user:${sub}`} = any (access_entities))`;
-      const unsealed = () => tx`select from brain.audit_events where ${theirs} and seq is null limit 1`;
-      while ((await unsealed()).length > 0) await tx`select app.seal_audit(1000000)`;
+  return asOwner(owner_url, async (owner) => {
+    const theirs = owner`
+      org_id = app.org_key(${org}) and (sub = ${sub} or ${`user:${sub}`} = any (access_entities))`;
+    const [begun] = await owner<{ at: string }[]>`select clock_timestamp()::text as at`;
+    // An event that is not chained yet has no digest to be kept by. Each turn in a transaction of its own, as a sealer
+    // has it: one of several turns would hold ends of chains that a sealer waits for while it waits for the sealer's.
+    const unsealed = () => owner`
+      select from brain.audit_events where ${theirs} and seq is null and at <= ${begun?.at ?? ""}::text::timestamptz limit 1`;
+    while ((await unsealed()).length > 0) {
+      await owner.begin((tx) => waitForSealer(tx, org));
+      await owner.begin((tx) => tx`select app.seal_audit(1000000)`);
+    }
+    return owner.begin(async (tx) => {
+      await waitForSealer(tx, org);
       const erased = await tx`
         update brain.audit_events
         set salt = null, sub = null, app = null, access_entities = null
@@ -167,9 +172,13 @@ export async function eraseFromAudit(owner_url: string, { org, sub }: { org: str
           insert into brain.audit_events (org_id, action, targets)
           values (app.org_key(${org}), 'audit.erased', ${[String(erased.length)]})`;
       return erased.length;
-    }),
-  );
+    });
+  });
 }
+
+/** Takes the end of an org's chain until the transaction ends; without that, a sealer at work would be passed over. */
+const waitForSealer = (tx: postgres.TransactionSql, org: string) =>
+  tx`select from brain.audit_chains where org_id = app.org_key(${org}) for update`;
 
 async function asOwner<T>(owner_url: string, work: (owner: postgres.Sql) => Promise<T>): Promise<T> {
   const owner = postgres(owner_url, { max: 1, onnotice: () => {} });

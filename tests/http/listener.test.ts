@@ -130,4 +130,37 @@ describe("a large answer", () => {
     expect(header(answer, "transfer-encoding")).toBeUndefined();
     expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))).toHaveProperty("openapi", "3.1.0");
   });
+
+  test("reaches a slow reader whole, though the service is told to stop", async () => {
+    const person = { org: "slow", sub: "reader" };
+    const stopping = await startService(
+      loadConfig({ PORT: "0" }),
+      world.urls.service_url,
+      SETTINGS.jwt_secret,
+      createLog("silent"),
+    );
+    for (let batch = 0; batch < 10; batch++) {
+      const memories = Array.from({ length: 10 }, (_, n) => ({ content: `note ${batch}${n} ${"-".repeat(60_000)}` }));
+      expect((await world.api(person).post("/memories/batch", { memories })).status).toBe(201);
+    }
+    const { hostname, port } = new URL(stopping.url);
+    const socket = connect(Number(port), hostname);
+    const came: Buffer[] = [];
+    const closed = new Promise((resolve) => socket.on("close", resolve));
+    socket.on("data", (bytes) => came.push(bytes));
+    const token = await tokenFor(person);
+    socket.write(
+      `GET /api/v1/memories?size=100 HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+    );
+    await new Promise((resolve) => socket.once("data", resolve));
+    socket.pause();
+    await Bun.sleep(200);
+    const stopped = stopping.stop();
+    await Bun.sleep(500);
+    socket.resume();
+    await Promise.all([stopped, closed]);
+    const answer = String(Buffer.concat(came));
+    expect(answer.length).toBeGreaterThan(6_000_000);
+    expect(answer).toEndWith("\r\n0\r\n\r\n");
+  });
 });
