@@ -220,6 +220,15 @@ test("another order than newest first reads no more than the caller's own rows, 
   expect(read / 32).toBeLessThanOrEqual(FEW * 4);
 }, 60_000);
 
+/** Counts the spaces that have been read, and the keys of spaces. */
+const spacesRead = async (sql: postgres.Sql) => {
+  const [row] = await sql<{ read: number }[]>`
+    select (select seq_tup_read from pg_stat_user_tables where relid = 'brain.spaces'::regclass)::int
+           + (select sum(idx_tup_read) from pg_stat_user_indexes where relid = 'brain.spaces'::regclass)::int as read
+    from pg_stat_get_snapshot_timestamp() as cleared`;
+  return row?.read ?? 0;
+};
+
 test("spaces of colleagues are not read, in a large org beside thousands of orgs with one", async () => {
   const fresh = await openWorld();
   for (const category of ["note", "decision", "runbook"])
@@ -232,21 +241,31 @@ test("spaces of colleagues are not read, in a large org beside thousands of orgs
     select md5('org ' || n)::uuid, 'user:1' from generate_series(1, 2000) as n`;
   await admin`vacuum analyze`;
   await admin.end();
-  const read = await countedOf(
-    fresh,
-    async (sql) => {
-      const [row] = await sql<{ read: number }[]>`
-        select (select seq_tup_read from pg_stat_user_tables where relid = 'brain.spaces'::regclass)::int
-               + (select sum(idx_tup_read) from pg_stat_user_indexes where relid = 'brain.spaces'::regclass)::int as read
-        from pg_stat_get_snapshot_timestamp() as cleared`;
-      return row?.read ?? 0;
-    },
-    async (database) => {
-      for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest", ""), {}, filterOf({}));
-    },
-  );
+  const read = await countedOf(fresh, spacesRead, async (database) => {
+    for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest", ""), {}, filterOf({}));
+  });
   await fresh.close();
   expect(read / 8).toBeLessThan(10); // of two thousand, on the way in and in each statement
+});
+
+test("spaces of other orgs are not read, though each has one of the same name, and none once for each of its sizes", async () => {
+  const fresh = await openWorld();
+  await fresh.api({ org: "acme", sub: "few" }).post("/memories", { content: "row" });
+  const admin = postgres(fresh.urls.admin_url, { max: 1, connection: { session_replication_role: "replica" } });
+  await admin`
+    insert into brain.spaces (org_id, access_entity)
+    select md5('org ' || n)::uuid, 'user:few' from generate_series(1, 1000) as n`;
+  await admin`
+    insert into brain.space_sizes (org_id, space_id, state, category, app_id, app, source, memories)
+    select org_id, id, 'active', 'kind ' || n, gen_random_uuid(), 'rest', 'user', 1
+    from brain.spaces cross join generate_series(1, 50) as n`;
+  await admin`vacuum analyze`;
+  await admin.end();
+  const read = await countedOf(fresh, spacesRead, async (database) => {
+    for (let times = 0; times < 8; times++) await listMemories(database.callerFor(few, "rest", ""), {}, filterOf({}));
+  });
+  await fresh.close();
+  expect(read / 8).toBeLessThan(10);
 });
 
 test("a search looks up the entities it may name by their keys, however many there are beside them", async () => {
