@@ -130,7 +130,8 @@ function newest(tx: Tx, filter: Filter, offset: number, size: number, before: Pl
     )
     select ${columns(tx)}
     from page
-    join brain.memories using (id)
+    -- Each by its key: of a page whose size is not known yet the planner thought so much that it read all of the org.
+    cross join lateral (select * from brain.memories where memories.id = page.id limit 1) as memories
     order by memories.created_at desc, memories.id desc`;
 }
 
@@ -158,7 +159,7 @@ function sorted(tx: Tx, filter: Filter, offset: number, size: number, query: Pag
     )
     select ${columns(tx)}
     from page
-    join brain.memories using (id)
+    cross join lateral (select * from brain.memories where memories.id = page.id limit 1) as memories
     join brain.spaces on spaces.id = space_id
     order by place ${direction}, memories.id ${direction}`;
 }
