@@ -124,7 +124,8 @@ const streamOf = (text: string) =>
     type: "direct",
     async pull(controller) {
       controller.write(text);
-      await controller.flush(true); // or what its reader has not taken yet would not count as under way, and be cut at a stop
+      // All of it taken, or what a slow reader has not read yet would not count as under way, and be cut at a stop.
+      await controller.flush(true);
       controller.end();
     },
   });

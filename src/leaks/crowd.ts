@@ -4,8 +4,9 @@ import { codeIn } from "./plant.ts";
 import { callsOf, type Parties, type Probes, pairsOf, type Victims } from "./walk.ts";
 import type { Ask, AskOptions, World } from "./world.ts";
 
-/** Many for a few connections. On a busy machine some wait longer than the service lets them: those ask again. */
+/** Many for a few connections. */
 const AT_ONCE = 200;
+/** How often each asks: on a busy machine some wait longer than the service lets them. */
 const TRIES = 5;
 
 /** What only reads, by all callers at the same time, over the pool's few connections. Every answer is scanned. */

@@ -145,7 +145,7 @@ const listed = (fields: string[]) => (fields.length === 0 ? null : framed(...fie
 /**
  * Takes what is personal of one user out of the audit: name, app and spaces of their events, and of the operator's that
  * touched their own space. The events stay, and so does the chain, which holds digests with a salt that goes too. Gives
- * how many. That it was done is an event of its own. Throws what PostgreSQL throws.
+ * how many; what they do while it runs may stay. That it was done is an event of its own. Throws what PostgreSQL throws.
  */
 export async function eraseFromAudit(owner_url: string, { org, sub }: { org: string; sub: string }): Promise<number> {
   return asOwner(owner_url, async (owner) => {
