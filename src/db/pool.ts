@@ -52,13 +52,19 @@ const ANSWER_SECONDS = 17;
 export const BRIEF_SECONDS = 3;
 export const READ_ONLY = "read only";
 
-/** RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC. */
+/**
+ * RFC 3339 text from the database to the client: a JS Date would drop the microseconds. app.enter() sets UTC. It has all
+ * six digits, where PostgreSQL leaves out zeros at the end: clients sort times as texts, and Z comes after any digit.
+ */
 export const TYPES = {
   timestamptz: {
     to: 1184,
     from: [1184],
     serialize: (instant: string) => instant,
-    parse: (text: string) => text.replace(" ", "T").replace(/\+00$/, "Z"),
+    parse: (text: string) => {
+      const [day, time] = [text.slice(0, 10), text.slice(11, -"+00".length)];
+      return `${`${day}T${time}${time.includes(".") ? "" : "."}`.padEnd(26, "0")}Z`;
+    },
   },
 };
 

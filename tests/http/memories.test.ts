@@ -176,6 +176,20 @@ describe("changing", () => {
     expect(body.updated_at > stored.updated_at).toBe(true);
   });
 
+  test("times have all their digits, so that their texts sort as they came", async () => {
+    const came = ["59", "59.1", "59.11", "59.110001", "59.12"].map((seconds) => `2026-01-02 03:04:${seconds}+00`);
+    for (const at of came) {
+      const { body } = await world.api(ada).post("/memories", { content: `at ${at}`, tags: ["times"] });
+      await world.owner`update brain.memories set created_at = ${at}::text::timestamptz where id = ${body.id}`;
+    }
+    const { body } = await world.api(ada).get("/memories?tag=times");
+    const times = body.items.map(({ created_at }: { created_at: string }) => created_at).reverse();
+    expect(times).toEqual(
+      ["000000", "100000", "110000", "110001", "120000"].map((digits) => `2026-01-02T03:04:59.${digits}Z`),
+    );
+    expect(times.toSorted()).toEqual(times);
+  });
+
   test("a team-mate with the grant may change it; owner and app stay", async () => {
     const { body: stored } = await world.api(ada).post("/memories", { content: "ours", access_entity: "auto" });
     const { body } = await world.api(ben).put(`/memories/${stored.id}`, { content: "ours, better" });
