@@ -33,6 +33,9 @@ function faultsIn(input: NewMemory | MemoryChanges): FieldError[] {
   for (const [at, object] of Object.entries({ tags, metadata }))
     if (object && Buffer.byteLength(JSON.stringify(object)) > MAX_OBJECT_BYTES)
       errors.push({ at, message: `must have at most ${MAX_OBJECT_BYTES} bytes as JSON` });
+  // As a key it is refused wherever it stands: what is stored must be taken when it is sent back.
+  if (Array.isArray(tags) && tags.includes("__proto__"))
+    errors.push({ at: "tags", message: "has a key that cannot be kept" });
   if (entity !== undefined && entities !== undefined) errors.push({ at: "entity", message: "goes without entities" });
   if (access_entity !== undefined && access_entity !== "auto" && !isSpaceName(access_entity))
     errors.push({ at: "access_entity", message: "must be auto, user:<sub>, or team:, project: or org: with a path" });

@@ -141,6 +141,7 @@ describe("both doors refuse the same", () => {
     ["a lone surrogate", `{"content":"\\ud800"}`, "content"],
     ["a lone surrogate deep inside", `{"content":"x","metadata":{"a":[{"b":"\\udfff"}]}}`, "metadata.a.0.b"],
     ["__proto__", `{"content":"x","metadata":{"__proto__":{"a":1}}}`, "metadata"],
+    ["__proto__ among tags", `{"content":"x","tags":["a","__proto__"]}`, "tags"],
     ["an unknown field", `{"content":"x","colour":"red"}`, "colour"],
     ["a known field one may not set", `{"content":"x","owner":"ben"}`, "owner"],
     ["another category", `{"content":"x","category":"gossip"}`, "category"],

@@ -90,11 +90,11 @@ async function store(person: Person, given: Json[]) {
   }
 }
 
-/** A memory as the service takes it: its schema cannot say that lines are in order and whole numbers within 2^53. */
+/** A memory as the service takes it: no schema says that lines are in order, numbers within 2^53, no tag `__proto__`. */
 function taken({ code_refs, tags, ...rest }: Json): Json {
   const isKept = (value: unknown) => typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
   const kept = Array.isArray(tags)
-    ? tags
+    ? tags.filter((key) => key !== "__proto__")
     : Object.fromEntries(Object.entries(tags ?? {}).filter(([, value]) => isKept(value)));
   return {
     ...rest,

@@ -147,5 +147,6 @@ function record({ patternProperties, maxProperties = 10, ...rest }: TSchema, hin
   if (!first || others.length > 0) throw unknown("a record with no or several patterns");
   const [pattern, value] = first;
   const maxKeys = Math.min(maxProperties, 10);
-  return fc.dictionary(text({ pattern }, fieldName), fitting(value, hints), { maxKeys, noNullPrototype: true });
+  const name = text({ pattern }, fieldName).filter((made) => made !== "__proto__"); // refused before the schema is asked
+  return fc.dictionary(name, fitting(value, hints), { maxKeys, noNullPrototype: true });
 }
